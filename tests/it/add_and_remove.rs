@@ -12,7 +12,7 @@ fn fresh() -> Home {
 }
 
 #[test]
-fn a_command_without_rights_is_added_at_once() {
+fn command_without_rights_is_added_without_asking() {
     let home = fresh();
     kf_snapshot!(home.run(["command", "add", "hello"]), @"
     exit: 0
@@ -31,7 +31,7 @@ fn a_command_without_rights_is_added_at_once() {
 }
 
 #[test]
-fn without_a_person_the_answer_is_no() {
+fn add_without_terminal_is_refused() {
     let home = fresh();
     kf_snapshot!(home.run(["command", "add", "train"]), @"
     exit: 8
@@ -62,14 +62,14 @@ fn without_a_person_the_answer_is_no() {
 }
 
 #[test]
-fn yes_does_not_cover_rights() {
+fn yes_flag_does_not_accept_rights() {
     let home = fresh();
     let ran = home.run(["command", "add", "train", "--yes"]).code(8);
     assert!(ran.stderr.contains("`--yes` does not accept new rights"), "{}", ran.transcript());
 }
 
 #[test]
-fn the_hinted_line_adds_it() {
+fn hint_of_refused_add_adds_command() {
     let home = fresh();
     let hint = registry::hinted(&home.run(["command", "add", "train"]).code(8));
     home.run(&hint).success();
@@ -77,7 +77,7 @@ fn the_hinted_line_adds_it() {
 }
 
 #[test]
-fn a_person_is_shown_the_rights_and_asked() {
+fn add_on_terminal_shows_rights_and_asks() {
     let home = fresh();
     let mut terminal = Terminal::start(home.kf(["command", "add", "train"]));
     terminal.expect("training jobs");
@@ -89,7 +89,7 @@ fn a_person_is_shown_the_rights_and_asked() {
 }
 
 #[test]
-fn a_person_who_says_nothing_says_no() {
+fn empty_answer_declines_add() {
     let home = fresh();
     let mut terminal = Terminal::start(home.kf(["command", "add", "train"]));
     terminal.expect("[y/N]");
@@ -100,7 +100,7 @@ fn a_person_who_says_nothing_says_no() {
 }
 
 #[test]
-fn a_version_can_be_asked_for() {
+fn add_selects_requested_version() {
     let home = fresh();
     kf_snapshot!(home.run_in_vain(["command", "add", "hello@9"]), @"
     exit: 5
@@ -125,7 +125,7 @@ fn a_version_can_be_asked_for() {
 }
 
 #[test]
-fn a_name_no_registry_has_gets_the_one_that_was_meant() {
+fn unknown_name_gets_suggestion() {
     let home = fresh();
     kf_snapshot!(home.run_in_vain(["command", "add", "helo"]), @"
     exit: 5
@@ -144,7 +144,7 @@ fn a_name_no_registry_has_gets_the_one_that_was_meant() {
 }
 
 #[test]
-fn of_several_each_is_added_or_says_why_not() {
+fn add_of_several_reports_each_result() {
     let home = fresh();
     kf_snapshot!(home.run(["command", "add", "hello", "train"]).without_rights(), @"
     exit: 8
@@ -170,7 +170,7 @@ fn of_several_each_is_added_or_says_why_not() {
 }
 
 #[test]
-fn several_commands_are_shown_on_one_screen() {
+fn add_of_several_shows_combined_rights() {
     let home = fresh();
     let refused = home.run(["command", "add", "logs", "run", "logs"]);
     kf_snapshot!(refused.clone(), @"
@@ -195,7 +195,7 @@ fn several_commands_are_shown_on_one_screen() {
     hint: kf command add logs@0.1.0 run@0.1.0 --accept [DIGEST]
     ");
     assert_eq!(home.run(["logs", "--help"]).code, Some(5));
-    // What accepts both does not accept one, nor both and a third.
+    // The digest for both accepts neither one alone nor both and a third.
     let words = registry::hinted(&refused);
     let digest = words.last().unwrap();
     for others in [&["logs"][..], &["logs", "run", "train"]] {
@@ -208,7 +208,7 @@ fn several_commands_are_shown_on_one_screen() {
 }
 
 #[test]
-fn one_answer_is_for_all_that_is_on_the_screen() {
+fn one_answer_covers_all_commands_shown() {
     let home = fresh();
     let answered = |answer: &str| {
         let mut terminal = Terminal::start(home.kf(["command", "add", "logs", "whoami", "hello"]));
@@ -221,12 +221,12 @@ fn one_answer_is_for_all_that_is_on_the_screen() {
     };
     let (code, raw) = answered("n\n");
     assert_eq!(code, Some(8), "{raw}");
-    // What asks for nothing needs no answer.
+    // A command without rights needs no consent.
     assert!(home.run(["command", "list"]).success().row("hello").contains("Say hello"));
     assert_eq!(home.run(["logs", "--help"]).code, Some(5));
     let (code, raw) = answered("y\n");
     assert_eq!(code, Some(0), "{raw}");
-    // One wait is shown at a time, and never in the middle of a line.
+    // Only one progress line is shown at a time, never in the middle of another line.
     let (_, compiling) = raw.split_once("compiling").unwrap_or_default();
     assert!(!compiling.contains("refreshing"), "{raw}");
     let shown = crate::common::terminal::shown(raw.as_bytes());
@@ -236,19 +236,19 @@ fn one_answer_is_for_all_that_is_on_the_screen() {
 }
 
 #[test]
-fn command_that_is_named_twice_is_added_once() {
+fn command_named_twice_is_added_once() {
     let home = fresh();
     assert_eq!(home.run(["command", "add", "hello", "hello"]).success().stdout, "Added hello 0.1.0\n");
     let ran = home.run(["command", "add", "whoami", "whoami@0.1.0"]).code(2);
     assert_eq!(ran.stderr, "error: whoami is specified more than once: whoami and whoami@0.1.0\n");
-    // A mistake adds nothing.
+    // With one invalid name, nothing is added.
     home.run(["command", "remove", "hello"]).success();
     home.run(["command", "add", "hello", "helo"]).code(5);
     assert_eq!(home.run(["hello"]).code, Some(5));
 }
 
 #[test]
-fn command_is_described_before_it_is_added() {
+fn describe_works_before_add() {
     let home = fresh();
     let described = home.run(["command", "describe", "run"]).success();
     for line in [
@@ -264,13 +264,13 @@ fn command_is_described_before_it_is_added() {
         (of_version["version"].as_str(), &of_version["installed"]),
         (Some("0.1.0"), &serde_json::Value::Null)
     );
-    assert!(!home.path().join(".local/share/kf/receipts").exists(), "looking adds nothing");
+    assert!(!home.path().join(".local/share/kf/receipts").exists(), "describe added the command");
     let ran = home.run(["command", "describe", "rum"]).code(5);
     assert!(ran.stderr.contains("did you mean run?"), "{}", ran.transcript());
 }
 
 #[test]
-fn empty_list_says_what_to_type_next() {
+fn empty_list_hints_next_command() {
     kf_snapshot!(Home::empty().run(["command", "list", "--available"]), @"
     exit: 0
     ----- stdout -----
@@ -298,7 +298,7 @@ fn empty_list_says_what_to_type_next() {
 }
 
 #[test]
-fn a_removed_command_is_gone_and_others_stay() {
+fn remove_keeps_other_commands() {
     let home = Home::with_commands(&["hello", "whoami"]);
     kf_snapshot!(home.run(["command", "remove", "hello"]), @"
     exit: 0
@@ -312,7 +312,7 @@ fn a_removed_command_is_gone_and_others_stay() {
 }
 
 #[test]
-fn another_command_can_answer_to_a_name_and_step_back() {
+fn restore_undoes_replace() {
     let home = Home::with_commands(&["hello", "whoami"]);
     let before = home.state();
     kf_snapshot!(home.run(["command", "replace", "whoami", "--with", "hello"]), @"
@@ -331,7 +331,7 @@ fn another_command_can_answer_to_a_name_and_step_back() {
     whoami  0.1.0    kubeflow  replaced by hello
     ----- stderr -----
     ");
-    // What stands in for another is not taken away under it.
+    // A command that replaces another cannot be removed.
     kf_snapshot!(home.run_in_vain(["command", "remove", "hello"]), @"
     exit: 2
     ----- stdout -----
@@ -349,7 +349,7 @@ fn another_command_can_answer_to_a_name_and_step_back() {
 }
 
 #[test]
-fn the_trust_root_cannot_be_replaced() {
+fn reserved_command_cannot_be_replaced() {
     let home = Home::with_commands(&["hello"]);
     for name in ["command", "registry", "completion", "login"] {
         let ran = home.run_in_vain(["command", "replace", name, "--with", "hello"]);
@@ -358,7 +358,7 @@ fn the_trust_root_cannot_be_replaced() {
 }
 
 #[test]
-fn a_broken_command_disables_no_other() {
+fn broken_receipt_does_not_affect_other_commands() {
     let home = Home::with_commands(&["hello", "train", "whoami"]);
     let receipts = home.path().join(".local/share/kf/receipts");
     fs_err::write(receipts.join("train.json"), "{").unwrap();
@@ -382,14 +382,14 @@ fn a_broken_command_disables_no_other() {
     whoami  0.1.0    kubeflow  Show your user, groups and role
     ----- stderr -----
     ");
-    // The hint mends it.
+    // Following the hint repairs it.
     home.run(["command", "remove", "train"]).success();
     registry::add(&home, "train");
     home.run(["train", "--help"]).success();
 }
 
 #[test]
-fn a_name_in_two_registries_is_the_users_to_decide() {
+fn name_in_two_registries_is_ambiguous() {
     let home = fresh();
     let out = tempfile::tempdir().unwrap();
     build(&registry::index(), &registry::only("hello", out.path()), out.path());
@@ -403,7 +403,7 @@ fn a_name_in_two_registries_is_the_users_to_decide() {
     hint: kf command add kubeflow/hello
     ");
     home.run(["command", "add", "lab/hello"]).success();
-    // From then on the name is that registry's.
+    // The name now belongs to that registry.
     kf_snapshot!(home.run_in_vain(["command", "add", "kubeflow/hello"]), @"
     exit: 8
     ----- stdout -----
@@ -422,7 +422,7 @@ fn a_name_in_two_registries_is_the_users_to_decide() {
 }
 
 #[test]
-fn a_registry_cannot_offer_a_name_of_kfs_own() {
+fn registry_cannot_publish_reserved_name() {
     let work = tempfile::tempdir().unwrap();
     let index = work.path().join("index");
     registry::copy(&registry::index(), &index);
@@ -444,7 +444,7 @@ fn a_registry_cannot_offer_a_name_of_kfs_own() {
     assert!(!work.path().join("published").exists());
 }
 
-/// A registry whose `hello` is of another version, and may ask for rights.
+/// A registry with another version of `hello`, optionally with permissions.
 fn registry_with_hello(version: &str, rules: &str, out: &std::path::Path) {
     let work = tempfile::tempdir().unwrap();
     let (index, artifacts) = (work.path().join("index"), registry::only("hello", work.path()));
@@ -470,7 +470,7 @@ verbs = ["list"]
 "#;
 
 #[test]
-fn an_upgrade_asks_only_when_it_wants_more() {
+fn upgrade_asks_only_for_new_rights() {
     let out = tempfile::tempdir().unwrap();
     build(&registry::index(), &registry::only("hello", out.path()), out.path());
     let home = Home::empty();
@@ -533,7 +533,7 @@ fn an_upgrade_asks_only_when_it_wants_more() {
 }
 
 #[test]
-fn a_command_that_asks_for_more_than_its_ceiling_is_not_published() {
+fn command_above_ceiling_is_not_published() {
     let work = tempfile::tempdir().unwrap();
     let artifacts = registry::only("hello", work.path());
     let manifest = artifacts.join("hello/plugin.toml");
@@ -545,7 +545,7 @@ fn a_command_that_asks_for_more_than_its_ceiling_is_not_published() {
 }
 
 #[test]
-fn what_is_added_is_listed_with_its_source() {
+fn list_shows_source_of_added_commands() {
     let home = Home::with_commands(&["hello", "train"]);
     kf_snapshot!(home.run(["command", "list"]), @"
     exit: 0
@@ -558,7 +558,7 @@ fn what_is_added_is_listed_with_its_source() {
 }
 
 #[test]
-fn what_could_be_added_is_listed_with_the_way_to_get_it() {
+fn list_available_shows_how_to_add() {
     let home = Home::with_commands(&["hello"]);
     let listed = home.run(["command", "list", "--available"]).success();
     assert_eq!(listed.row("NAME"), "NAME VERSION SOURCE STATUS ABOUT");
@@ -566,13 +566,13 @@ fn what_could_be_added_is_listed_with_the_way_to_get_it() {
     let hint =
         "train 0.1.0 kubeflow not installed Train a model from a file or a runtime: kf command add train";
     assert_eq!(listed.row("train"), hint);
-    // Every command of the registry is there, however many there are.
+    // All commands of the registry are listed.
     let offered = fs_err::read_dir(registry::artifacts()).unwrap().count();
     assert_eq!(listed.stdout.lines().count(), offered + 1);
 }
 
 #[test]
-fn scripts_read_the_same_lists_as_json() {
+fn list_and_describe_print_json() {
     let home = Home::with_commands(&["hello", "train"]);
     let json = |arguments: &[&str]| -> serde_json::Value {
         serde_json::from_str(&home.run(arguments).success().stdout).unwrap()
@@ -595,7 +595,7 @@ fn scripts_read_the_same_lists_as_json() {
 }
 
 #[test]
-fn a_command_is_described_with_its_signer_and_rules() {
+fn describe_shows_signer_and_rules() {
     let home = Home::with_commands(&["train"]);
     kf_snapshot!(home.run(["command", "describe", "train"]).without_rights(), @"
     exit: 0

@@ -1,6 +1,6 @@
-//! Whoever waits goes on waiting while the API server restarts: crashed, and stopped in good order.
+//! Commands that wait survive restarts of the API server, both crashes and clean shutdowns.
 //!
-//! The server is a real one of the test's own, and its audit log tells what it was asked.
+//! The test has its own API server, whose audit log shows the requests.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +11,14 @@ use crate::common::lines::{Following, waiting_pod};
 use crate::common::team::Team;
 use crate::common::until_true;
 
-fn asked(team: &Team, user: User) -> Vec<Request> {
+fn requests_of(team: &Team, user: User) -> Vec<Request> {
     let all = team.cluster().audited().unwrap();
     all.into_iter().filter(|request| request.user == user.name()).collect()
 }
 
 fn count(team: &Team, user: User, verb: &str, resource: &str) -> usize {
     let of_resource = format!("/{resource}");
-    let all = asked(team, user).into_iter();
+    let all = requests_of(team, user).into_iter();
     all.filter(|request| {
         request.verb == verb && request.path.split('?').next().unwrap().ends_with(&of_resource)
     })
@@ -34,7 +34,7 @@ fn three(when: &str) -> Vec<String> {
     (1..=3).map(|number| format!("{when}-{number}")).collect()
 }
 
-/// Lists and watches alone, and of each kind no more than a server that has just begun needs to be asked.
+/// Asserts that these are only lists and watches, and few enough of each kind for a server that just started.
 fn assert_watches_only(requests: &[Request]) {
     let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for request in requests {
@@ -49,8 +49,8 @@ const COMPLETE: &str = r#"{"status": {"conditions": [{"type": "Complete", "statu
     "message": "done", "lastTransitionTime": "2026-01-01T12:00:00Z"}]}}"#;
 
 #[test]
-fn who_waits_survives_restarts_of_the_api_server() {
-    let team = Team::alone("restart");
+fn watches_survive_api_server_restarts() {
+    let team = Team::with_own_server("restart");
     let before = three("before");
     apply(&team, &before);
     let vic = team.home(User::Viewer, &["status"]);
@@ -61,35 +61,39 @@ fn who_waits_survives_restarts_of_the_api_server() {
     }
     let mut logs = Following::start(&dana, &["logs", "pod/before-1", "-f"]);
     let mut train = Following::start(&dana, &TRAIN);
-    // Each watches itself and its pods, and has then read the events once.
+    // Each watches its object and its pods, and has read the events once.
     until_true("both wait", || {
         let dana = |verb, resource| count(&team, User::DataScientist, verb, resource);
         dana("watch", "trainjobs") >= 1 && dana("watch", "pods") >= 3 && dana("list", "events") >= 2
     });
-    // Of no other kind is there anything to see, so that later only pods make lines.
+    // No other kind has objects, so that only pods print lines.
     let mut names = before;
     for (round, signal) in [("crashed", Signal::SIGKILL), ("stopped", Signal::SIGTERM)] {
-        let first = asked(&team, User::Viewer).len();
+        let first = requests_of(&team, User::Viewer).len();
         team.cluster().stop_api_server(signal).unwrap();
         status.told("retrying");
         team.cluster().start_api_server().unwrap();
         status.told("the API server answers again");
-        assert_watches_only(&asked(&team, User::Viewer)[first..]);
+        assert_watches_only(&requests_of(&team, User::Viewer)[first..]);
 
         let after = three(round);
         let mut watching = None;
         for name in &after {
             apply(&team, std::slice::from_ref(name));
             status.line(name);
-            watching.get_or_insert_with(|| asked(&team, User::Viewer));
+            watching.get_or_insert_with(|| requests_of(&team, User::Viewer));
         }
-        assert_eq!(Some(asked(&team, User::Viewer)), watching, "nothing is asked for what a watch tells");
+        assert_eq!(
+            Some(requests_of(&team, User::Viewer)),
+            watching,
+            "changes that a watch delivers need no further requests"
+        );
         names.extend(after);
         for waiting in [&mut status, &mut logs, &mut train] {
             waiting.assert_running();
         }
     }
-    // Neither lost nor shown again for nothing.
+    // Each pod is shown exactly once.
     let lines = status.lines();
     for name in &names {
         let rows: Vec<_> = lines.iter().filter(|line| line.contains(name.as_str())).collect();

@@ -1,8 +1,8 @@
-//! kf-plugin-sdk/README.md, from an empty folder outside this repository to a command that was added.
+//! kf-plugin-sdk/README.md, followed from an empty folder outside this repository to an added command.
 //!
-//! Whatever the README shows is done: a block that begins with a comment naming a file is that file, and the blocks in
-//! `sh` are typed, in their order. The tests' own Rust stands in for what `rustup target add` installs, and the
-//! versions of the crates are this repository's, which have been downloaded.
+//! A block that begins with a comment naming a file becomes that file; the `sh` blocks run in order. The tests' own
+//! Rust toolchain replaces what `rustup target add` installs, and the crates have the versions of this repository,
+//! which are already downloaded.
 
 use std::ffi::OsString;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -12,7 +12,7 @@ use kf_toolchains::guests::toolchain::{Machine, Way, resolve};
 
 use crate::common::{Home, kf_program, output_of};
 
-/// What stands for a clone of kf.
+/// The placeholder for a clone of kf.
 const CLONE: &str = "/path/to/kf";
 
 /// A fenced block: its language and its text.
@@ -49,13 +49,13 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// Where a tool of Rust keeps what it has downloaded.
+/// The folder in which a Rust tool keeps its downloads.
 fn tool_home(variable: &str, folder: &str) -> OsString {
     let home = || PathBuf::from(std::env::var_os("HOME").unwrap()).join(folder).into_os_string();
     std::env::var_os(variable).unwrap_or_else(home)
 }
 
-/// The folders of `kf`, of a `rustup` that adds nothing, and of what this test found on its own path.
+/// `PATH` with `kf`, a `rustup` that does nothing, and this test's own path.
 fn search_path(shims: &Path) -> OsString {
     fs_err::create_dir_all(shims).unwrap();
     let rustup = shims.join("rustup");
@@ -67,7 +67,7 @@ fn search_path(shims: &Path) -> OsString {
 }
 
 #[test]
-fn readme_of_the_sdk_leads_from_an_empty_folder_to_an_added_command() {
+fn sdk_readme_steps_publish_and_add_command() {
     let readme = fs_err::read_to_string(repository().join("kf-plugin-sdk/README.md")).unwrap();
     let home = Home::empty();
     let folder = home.path().join("hello");
@@ -111,5 +111,5 @@ fn readme_of_the_sdk_leads_from_an_empty_folder_to_an_added_command() {
         assert!(stdout.contains(said), "no {said:?}: {stdout}{stderr}");
     }
     let listed = home.run(["command", "list", "-o", "json"]).success();
-    assert!(listed.stdout.contains("\"source\": \"mine\""), "it is the registry's: {}", listed.stdout);
+    assert!(listed.stdout.contains("\"source\": \"mine\""), "not from the registry: {}", listed.stdout);
 }

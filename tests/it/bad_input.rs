@@ -1,5 +1,4 @@
-//! What a person types or writes that cannot be done: one clear error, its own exit code, and nothing
-//! changed.
+//! Invalid arguments and files: one clear error, a distinct exit code, and nothing changed.
 
 use kf_tests::cluster::User;
 
@@ -9,7 +8,7 @@ use crate::common::{Home, Ran};
 use crate::kf_snapshot;
 
 #[test]
-fn a_timeout_that_is_none() {
+fn invalid_timeout_is_refused() {
     let home = Home::with_commands(&["whoami"]);
     kf_snapshot!(home.run_in_vain(["whoami", "--request-timeout", "soon"]), @"
     exit: 2
@@ -20,7 +19,7 @@ fn a_timeout_that_is_none() {
 }
 
 #[test]
-fn a_script_gets_every_error_as_json() {
+fn errors_are_json_with_json_output() {
     let home = Home::with_commands(&["train", "whoami"]);
     let nowhere = kubeconfig_for(&home, &format!("https://{}", servers::closed()), None);
     for (arguments, code, word) in [
@@ -41,7 +40,7 @@ fn a_script_gets_every_error_as_json() {
 }
 
 #[test]
-fn a_namespace_that_is_none() {
+fn invalid_namespace_is_refused() {
     let home = Home::with_commands(&["status"]);
     let kubeconfig = kubeconfig_for(&home, "https://127.0.0.1:1", None);
     kf_snapshot!(home.run_in_vain(["-n", "Team_A", "status", "--kubeconfig", &kubeconfig]), @"
@@ -53,7 +52,7 @@ fn a_namespace_that_is_none() {
 }
 
 #[test]
-fn a_namespace_that_is_not_there_or_not_yours() {
+fn namespace_without_access_is_forbidden() {
     let team = Team::new("elsewhere");
     let home = team.home(User::DataScientist, &["status"]);
     kf_snapshot!(home.run_in_vain(["-n", "nowhere", "status"]), @"
@@ -72,7 +71,7 @@ fn a_namespace_that_is_not_there_or_not_yours() {
 }
 
 #[test]
-fn a_job_in_a_namespace_that_is_not_there() {
+fn job_in_missing_namespace_is_not_found() {
     let team = Team::new("no-such");
     let home = team.home(User::Admin, &["train"]);
     kf_snapshot!(home.run_in_vain(["-n", "nowhere", "train", "mnist", "--runtime", "kf-test"]), @"
@@ -90,7 +89,7 @@ fn job_file(home: &Home, text: &str) {
 const JOB: &str = "apiVersion: trainer.kubeflow.org/v1alpha1\nkind: TrainJob\n";
 
 #[test]
-fn a_file_that_is_no_yaml() {
+fn file_with_invalid_yaml_is_refused() {
     let home = Home::with_commands(&["train"]);
     let kubeconfig = kubeconfig_for(&home, "https://127.0.0.1:1", None);
     job_file(&home, "spec:\n  trainer: {numNodes: 2\n  runtimeRef: [\n");
@@ -103,7 +102,7 @@ fn a_file_that_is_no_yaml() {
 }
 
 #[test]
-fn a_file_with_something_else_in_it() {
+fn file_with_another_kind_is_refused() {
     let home = Home::with_commands(&["train"]);
     let kubeconfig = kubeconfig_for(&home, "https://127.0.0.1:1", None);
     job_file(&home, "apiVersion: v1\nkind: Secret\nmetadata: {name: loot}\n");
@@ -117,7 +116,7 @@ fn a_file_with_something_else_in_it() {
 }
 
 #[test]
-fn a_file_that_is_not_there() {
+fn missing_file_is_reported() {
     let home = Home::with_commands(&["train"]);
     let kubeconfig = kubeconfig_for(&home, "https://127.0.0.1:1", None);
     kf_snapshot!(home.run_in_vain(["train", "mnist", "job.yaml", "--kubeconfig", &kubeconfig]), @"
@@ -128,7 +127,7 @@ fn a_file_that_is_not_there() {
     ");
 }
 
-/// A job the cluster rejected is not there afterwards, and neither is anything else.
+/// Runs kf with a job that the cluster refuses, and asserts that nothing was created.
 #[track_caller]
 fn refused_by_the_cluster(team: &Team, arguments: &[&str], file: &str) -> Ran {
     let home = team.home(User::DataScientist, &["train"]);
@@ -140,7 +139,7 @@ fn refused_by_the_cluster(team: &Team, arguments: &[&str], file: &str) -> Ran {
 }
 
 #[test]
-fn a_job_the_schema_rejects() {
+fn job_with_wrong_type_is_refused() {
     let team = Team::new("schema");
     let job = format!("{JOB}spec: {{runtimeRef: {{name: kf-test}}, trainer: {{numNodes: two}}}}\n");
     kf_snapshot!(refused_by_the_cluster(&team, &["train", "mnist", "job.yaml"], &job), @"
@@ -152,7 +151,7 @@ fn a_job_the_schema_rejects() {
 }
 
 #[test]
-fn a_job_with_a_field_that_does_not_exist() {
+fn job_with_unknown_field_is_refused() {
     let team = Team::new("field");
     let job = format!("{JOB}spec: {{runtimeRef: {{name: kf-test}}, trainer: {{nodes: 2}}}}\n");
     kf_snapshot!(refused_by_the_cluster(&team, &["train", "mnist", "job.yaml"], &job), @"
@@ -164,7 +163,7 @@ fn a_job_with_a_field_that_does_not_exist() {
 }
 
 #[test]
-fn a_runtime_nobody_knows() {
+fn unknown_runtime_lists_existing_ones() {
     let team = Team::new("runtime");
     let job = format!("{JOB}spec: {{runtimeRef: {{name: kf-tset}}}}\n");
     kf_snapshot!(refused_by_the_cluster(&team, &["train", "mnist", "job.yaml"], &job), @"

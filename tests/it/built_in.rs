@@ -1,4 +1,4 @@
-//! What a kf that carries commands inside does in a home with nothing in it, and beside registries.
+//! A kf with built-in commands, in an empty home and with registries.
 
 use std::process::Stdio;
 
@@ -27,7 +27,7 @@ fn described(home: &Home, name: &str) -> Value {
     serde_json::from_str(&described.stdout).unwrap()
 }
 
-/// A line of `kf command list`, with one blank between words.
+/// A row of `kf command list`, with single spaces.
 fn listed(home: &Home, name: &str) -> String {
     let list = home.run(["command", "list"]).success();
     let line =
@@ -35,7 +35,7 @@ fn listed(home: &Home, name: &str) -> String {
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Runs a line that asks, and then the line that it hints at.
+/// Runs a command that needs consent, and then the command of its hint.
 fn accepted(home: &Home, words: &[&str]) -> Ran {
     let asked = home.run(words).code(8);
     home.run(hinted(&asked)).success()
@@ -97,7 +97,7 @@ fn second_run_compiles_nothing() {
 }
 
 #[test]
-fn removed_command_is_off_until_it_is_added_again() {
+fn removed_built_in_command_is_disabled_until_added_again() {
     let home = Home::with_built_in();
     kf_snapshot!(home.run(["command", "remove", "hello"]), @"
     exit: 0
@@ -143,7 +143,7 @@ fn removed_command_is_off_until_it_is_added_again() {
 }
 
 #[test]
-fn newer_version_of_the_same_author_is_an_upgrade() {
+fn newer_version_by_same_author_upgrades_built_in() {
     let (home, newer) = (Home::with_built_in(), published(&version("0.2.0")));
     kf_snapshot!(home.run(["command", "upgrade", "hello"]), @"
     exit: 0
@@ -180,7 +180,7 @@ fn newer_version_of_the_same_author_is_an_upgrade() {
 }
 
 #[test]
-fn newer_version_of_another_author_only_replaces() {
+fn newer_version_by_another_author_needs_replace() {
     let other = Registry { same_author: false, ..version("0.2.0") };
     let (home, other) = (Home::with_built_in(), published(&other));
     set_up(&home, other.path());
@@ -217,9 +217,9 @@ fn newer_version_of_another_author_only_replaces() {
 }
 
 #[test]
-fn built_in_command_newer_than_an_added_one_of_its_author_runs() {
+fn newer_built_in_version_runs_instead_of_added_one() {
     let (home, older) = (Home::with_built_in(), published(&version("0.0.9")));
-    // As an earlier kf left it, that had none of its own.
+    // As left by an earlier kf without built-in commands.
     let earlier = |words: &[&str]| Ran::of(&output_of(&mut home.command(&kf_program(), words)), home.path());
     let (url, root) = registry::location(older.path());
     earlier(&["registry", "add", "kubeflow", &url, "--root", &root.display().to_string()]).success();
@@ -234,7 +234,7 @@ fn built_in_command_newer_than_an_added_one_of_its_author_runs() {
 }
 
 #[test]
-fn local_component_replaces_a_built_in_command_of_its_name() {
+fn local_component_replaces_built_in_command() {
     let home = Home::with_built_in();
     let path = component("train").display().to_string();
     let refused = home.run_in_vain(["command", "add", &path]).code(8);
@@ -243,10 +243,10 @@ fn local_component_replaces_a_built_in_command_of_its_name() {
         "{}",
         refused.transcript()
     );
-    // It asks for more than a file that nobody vouches for may have.
+    // It asks for more rights than an unsigned file may have.
     home.run_in_vain(["command", "replace", "train", "--with", &path]).code(8);
     let path = component("whoami").display().to_string();
-    // One that answered to the name before gives way.
+    // An earlier replacement of the name is replaced.
     home.run(["command", "replace", "whoami", "--with", "hello"]).success();
     accepted(&home, &["command", "replace", "whoami", "--with", &path]);
     home.run(["whoami"]).code(3);
@@ -259,7 +259,7 @@ fn local_component_replaces_a_built_in_command_of_its_name() {
 }
 
 #[test]
-fn built_in_command_answers_for_another() {
+fn built_in_command_replaces_another_name() {
     let home = Home::with_built_in();
     kf_snapshot!(home.run(["command", "replace", "hi", "--with", "hello"]), @"
     exit: 0
@@ -313,7 +313,7 @@ fn blocked_built_in_command_does_not_run() {
 }
 
 #[test]
-fn blocked_upgrade_names_the_way_back_to_the_built_in_command() {
+fn blocked_upgrade_hints_restoring_built_in_command() {
     let home = Home::with_built_in();
     let newer = published(&version("0.2.0"));
     set_up(&home, newer.path());
@@ -336,7 +336,7 @@ fn blocked_upgrade_names_the_way_back_to_the_built_in_command() {
 }
 
 #[test]
-fn unreadable_decision_stops_a_built_in_command() {
+fn unreadable_decision_file_disables_built_in_command() {
     let home = Home::with_built_in();
     home.run(["command", "remove", "hello"]).success();
     let decision = home.path().join(".local/share/kf/built-in/hello.json");
@@ -351,9 +351,9 @@ fn unreadable_decision_stops_a_built_in_command() {
     }
 }
 
-/// `/proc` takes no files, whoever asks.
+/// No user can create files in `/proc`.
 #[test]
-fn home_that_cannot_be_written_works_without_a_cache() {
+fn unwritable_home_works_without_cache() {
     let home = Home::with_built_in().env("KF_HOME", "/proc/kf");
     kf_snapshot!(home.run(["hello"]), @"
     exit: 0
@@ -365,8 +365,8 @@ fn home_that_cannot_be_written_works_without_a_cache() {
 }
 
 #[test]
-fn full_disk_works_without_a_cache() {
-    if skip_without_namespaces("full_disk_works_without_a_cache") {
+fn full_disk_works_without_cache() {
+    if skip_without_namespaces("full_disk_works_without_cache") {
         return;
     }
     let home = Home::with_built_in();
@@ -388,7 +388,7 @@ fn full_disk_works_without_a_cache() {
 }
 
 #[test]
-fn first_runs_at_once_all_work() {
+fn concurrent_first_runs_succeed() {
     let home = Home::with_built_in();
     let runs: Vec<_> = (0..6)
         .map(|_| home.kf(["hello"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
@@ -400,7 +400,7 @@ fn first_runs_at_once_all_work() {
 }
 
 #[test]
-fn default_registry_is_set_up_until_it_is_removed() {
+fn default_registry_is_set_up_until_removed() {
     let home = Home::with_built_in();
     let listed = home.run(["registry", "list"]).success();
     assert!(
@@ -446,7 +446,7 @@ fn default_registry_is_set_up_until_it_is_removed() {
 }
 
 #[test]
-fn default_registry_at_another_address_needs_no_root() {
+fn default_registry_at_another_url_needs_no_root() {
     let (home, mirror) = (Home::with_built_in(), tempfile::tempdir().unwrap());
     registry::copy(&built_in::published().join("."), mirror.path());
     let url = format!("file://{}", mirror.path().display());
@@ -460,7 +460,7 @@ fn default_registry_at_another_address_needs_no_root() {
     home.run(["registry", "add", "kubeflow", &url]).success();
     let listed = home.run(["registry", "list"]).success();
     assert!(listed.row("kubeflow").contains(&url), "{}", listed.transcript());
-    // One that is signed with other keys is not it.
+    // A registry signed with other keys is refused.
     let other = published(&Registry { same_author: false, ..version("0.2.0") });
     home.run(["registry", "remove", "kubeflow"]).success();
     let (other, _) = registry::location(other.path());
@@ -469,7 +469,7 @@ fn default_registry_at_another_address_needs_no_root() {
 }
 
 #[test]
-fn registry_that_does_not_answer_is_named_once() {
+fn unreachable_registry_is_reported_once() {
     let home = Home::with_built_in();
     let url = format!("http://{}", servers::closed());
     home.run(["registry", "add", "kubeflow", &url]).success();

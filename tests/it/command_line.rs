@@ -1,9 +1,9 @@
-//! Help, completion and mistakes: all from receipts, no guest is started.
+//! Help, completion and mistyped commands: all from receipts, without starting a guest.
 
 use crate::common::{Home, output_of};
 use crate::kf_snapshot;
 
-/// Commands whose component and machine code are gone: whoever starts one fails.
+/// A home whose components and compiled code are deleted, so that starting a command fails.
 fn home_without_components(names: &[&str]) -> Home {
     let home = Home::with_commands(names);
     fs_err::remove_dir_all(home.path().join(".local/share/kf/store")).unwrap();
@@ -12,7 +12,7 @@ fn home_without_components(names: &[&str]) -> Home {
 }
 
 #[test]
-fn the_list_of_commands_has_the_added_ones() {
+fn help_lists_added_commands() {
     let home = home_without_components(&["hello", "train"]);
     let help = home.run(["--help"]).success().stdout;
     for name in ["command", "registry", "completion", "hello", "train"] {
@@ -21,7 +21,7 @@ fn the_list_of_commands_has_the_added_ones() {
 }
 
 #[test]
-fn help_of_a_command_says_what_it_does_and_what_it_may() {
+fn command_help_shows_usage_and_rights() {
     let home = home_without_components(&["hello"]);
     kf_snapshot!(home.run(["hello", "--help"]), @"
     exit: 0
@@ -66,13 +66,13 @@ fn help_of_a_command_says_what_it_does_and_what_it_may() {
 }
 
 #[test]
-fn help_of_a_word_is_help_of_the_command() {
+fn help_subcommand_equals_help_flag() {
     let home = home_without_components(&["train"]);
     assert_eq!(home.run(["help", "train"]).success().stdout, home.run(["train", "--help"]).success().stdout);
 }
 
 #[test]
-fn a_flag_that_is_not_there_names_the_one_that_is() {
+fn unknown_flag_gets_suggestion() {
     let home = home_without_components(&["hello"]);
     kf_snapshot!(home.run(["hello", "--lod"]), @"
     exit: 2
@@ -85,7 +85,7 @@ fn a_flag_that_is_not_there_names_the_one_that_is() {
     ");
 }
 
-/// What the shell offers for the last word.
+/// The completions of the last word.
 fn complete(home: &Home, words: &[&str]) -> Vec<String> {
     let index = (words.len() - 1).to_string();
     let mut command = home.kf(["--"].iter().chain(words));
@@ -96,7 +96,7 @@ fn complete(home: &Home, words: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn the_shell_completes_a_commands_flags_and_values() {
+fn completion_offers_flags_and_values() {
     let home = home_without_components(&["train", "hello"]);
     for (words, offered) in [
         (&["kf", "tr"][..], "train"),
@@ -111,7 +111,7 @@ fn the_shell_completes_a_commands_flags_and_values() {
 }
 
 #[test]
-fn every_shell_gets_a_script() {
+fn completion_script_exists_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "powershell"] {
         let script = Home::empty().run(["completion", shell]).success().stdout;
         assert!(script.contains("KF_COMPLETE"), "{shell}");
@@ -119,7 +119,7 @@ fn every_shell_gets_a_script() {
 }
 
 #[test]
-fn two_hundred_commands_start_no_guest() {
+fn help_and_completion_start_no_guest() {
     let home = home_without_components(&["hello"]);
     let receipts = home.path().join(".local/share/kf/receipts");
     let receipt = fs_err::read_to_string(receipts.join("hello.json")).unwrap();
@@ -134,13 +134,13 @@ fn two_hundred_commands_start_no_guest() {
     assert_eq!(complete(&home, &["kf", "hello"]).len(), 201);
     assert_eq!(complete(&home, &["kf", "hello-7", "--lo"]), ["--loud"]);
     home.run(["hello-7", "--help"]).success();
-    // One that was started would have been missed.
+    // Starting one fails, so none was started above.
     let started = home.run(["hello-7"]).code(1);
     assert!(started.stderr.contains("missing from the store"), "{}", started.transcript());
 }
 
 #[test]
-fn a_mistyped_command_gets_the_one_that_was_meant() {
+fn mistyped_command_gets_suggestion() {
     let home = home_without_components(&["train", "hello"]);
     kf_snapshot!(home.run(["trian"]), @"
     exit: 5
@@ -152,7 +152,7 @@ fn a_mistyped_command_gets_the_one_that_was_meant() {
 }
 
 #[test]
-fn a_command_that_could_be_added_says_so() {
+fn available_command_gets_add_hint() {
     let home = Home::with_commands(&["hello"]);
     kf_snapshot!(home.run(["logs", "mnist"]), @"
     exit: 5
@@ -163,7 +163,7 @@ fn a_command_that_could_be_added_says_so() {
     ");
 }
 
-/// The hints of a line that is not understood.
+/// The hints for an invalid command line.
 fn hints(home: &Home, line: &[&str]) -> Vec<String> {
     let ran = home.run(line);
     assert!([Some(2), Some(5)].contains(&ran.code), "{}", ran.transcript());
@@ -171,7 +171,7 @@ fn hints(home: &Home, line: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn words_of_other_tools_lead_to_the_command_that_does_the_same() {
+fn names_from_other_tools_get_suggestion() {
     let home = Home::with_commands(&["run", "status", "remove"]);
     let installed = |name| {
         format!(
@@ -189,7 +189,7 @@ fn words_of_other_tools_lead_to_the_command_that_does_the_same() {
     ] {
         assert_eq!(hints(&home, &[word, "x"]), [installed(name)], "{word}");
     }
-    // What is not here is offered only if it can be added.
+    // Commands that are not installed are suggested only if they can be added.
     for (word, name) in
         [("submit", "train"), ("sbatch", "train"), ("deploy", "serve"), ("ssh", "shell"), ("ns", "use")]
     {
@@ -222,7 +222,7 @@ fn words_of_other_tools_lead_to_the_command_that_does_the_same() {
 }
 
 #[test]
-fn nothing_at_all_shows_the_way() {
+fn missing_arguments_print_usage() {
     let ran = Home::empty().run([] as [&str; 0]);
     assert_eq!(ran.code, Some(2), "{}", ran.transcript());
     assert!(ran.stderr.contains("Usage: kf"), "{}", ran.transcript());

@@ -1,5 +1,4 @@
-//! What the shell is offered of what lives in the cluster, asked for as the script of `kf completion
-//! bash` asks.
+//! Completion of names from the cluster, called as the script of `kf completion bash` does.
 
 use kf_tests::cluster::User;
 use nix::sys::signal::{Signal, kill};
@@ -33,12 +32,12 @@ spec: {{suspend: true, runtimeRef: {{name: kf-test}}}}
     names.iter().map(job).collect()
 }
 
-/// How many seconds kf may take for an answer that has to come.
+/// The time limit in seconds for completions that are expected.
 const LONG: &str = "300";
-/// And for one that never comes.
+/// The time limit in seconds where the cluster never responds.
 const SHORT: &str = "1";
 
-/// The call of the script while the last word is being completed.
+/// The script's call to complete the last word.
 fn call(home: &Home, words: &[&str], limit: &str) -> std::process::Command {
     let mut command = home.kf(["--"].iter().chain(words));
     command
@@ -51,13 +50,13 @@ fn call(home: &Home, words: &[&str], limit: &str) -> std::process::Command {
     command
 }
 
-/// What is offered, and nothing is said.
+/// The completions; asserts an empty stderr.
 #[track_caller]
 fn offered(home: &Home, words: &[&str]) -> Vec<String> {
     offered_within(home, words, LONG)
 }
 
-/// What is offered where something hangs.
+/// The completions where the cluster does not respond.
 #[track_caller]
 fn offered_in_time(home: &Home, words: &[&str]) -> Vec<String> {
     offered_within(home, words, SHORT)
@@ -70,8 +69,8 @@ fn offered_within(home: &Home, words: &[&str], limit: &str) -> Vec<String> {
     ran.stdout.split('\u{b}').filter(|value| !value.is_empty()).map(str::to_owned).collect()
 }
 
-/// What is offered at the end of a line that bash hands over as it does: broken at `=` and `:`. Of each candidate it
-/// wants the last part.
+/// The completions at the end of a line as bash passes it: split at `=` and `:`. Of each candidate bash expects the
+/// last part.
 #[track_caller]
 fn offered_in_bash(home: &Home, line: &str) -> Vec<String> {
     let is_break = |letter: char| ['=', ':'].contains(&letter);
@@ -103,7 +102,7 @@ fn built_in_commands_are_offered() {
 }
 
 #[test]
-fn what_lives_in_the_namespace_is_offered() {
+fn objects_of_the_namespace_are_offered() {
     let team = Team::new("offered");
     team.apply(&(jobs(&["mnist", "moons", "iris"]) + PODS));
     let home = team.home(User::DataScientist, &["logs", "train", "run", "remove"]);
@@ -111,14 +110,14 @@ fn what_lives_in_the_namespace_is_offered() {
     assert_eq!(offered(&home, &["kf", "logs", "trainjob/i"]), ["trainjob/iris"]);
     assert_eq!(offered(&home, &["kf", "logs", "--rank", "0", "mn"]), ["mnist"]);
     assert_eq!(offered(&home, &["kf", "remove", "w"]), ["web"]);
-    // The host lists objects of a kind, the command knows of runtimes of two kinds.
+    // The host completes objects of a kind; the command itself completes runtimes, which have two kinds.
     assert_eq!(offered(&home, &["kf", "run", "web", "--pod", "w"]), ["web"]);
     assert_eq!(offered(&home, &["kf", "train", "new", "--runtime", "kf-t"]), ["kf-test"]);
     assert_eq!(offered(&home, &["kf", "train", "mo"]), ["moons"]);
-    // In the log as any run's calls are.
+    // The calls are in the audit log.
     let log = fs_err::read_to_string(home.path().join(".local/state/kf/audit.jsonl")).unwrap();
     assert!(log.lines().any(|line| line.contains("trainjobs") && line.contains("\"list\"")), "{log}");
-    // A flag is none of the cluster's business.
+    // Completing a flag sends no request.
     let lines = log.lines().count();
     assert_eq!(offered(&home, &["kf", "logs", "mnist", "--fol"]), ["--follow"]);
     assert_eq!(offered(&home, &["kf", "tra"]), ["train"]);
@@ -127,7 +126,7 @@ fn what_lives_in_the_namespace_is_offered() {
 }
 
 #[test]
-fn kfs_own_flags_on_the_line_count() {
+fn global_flags_apply_to_completion() {
     let (team, other) = (Team::new("own-flags"), Team::new("own-flags-other"));
     team.apply(&jobs(&["here"]));
     other.apply(&jobs(&["there"]));
@@ -140,14 +139,14 @@ fn kfs_own_flags_on_the_line_count() {
     assert_eq!(offered(&home, &["kf", "logs", "--kubeconfig", &kubeconfig, "the"]), ["there"]);
     assert_eq!(offered(&home, &["kf", "--kubeconfig", "/nowhere", "logs", "he"]), NOTHING);
     assert_eq!(offered(&home, &["kf", "--context", "nowhere", "logs", "he"]), NOTHING);
-    // Whoever may list namespaces is offered them.
+    // Namespaces are offered to users who can list them.
     let begun = &elsewhere[..elsewhere.len() - 1];
     assert_eq!(offered(&home, &["kf", "logs", "-n", begun]), [elsewhere]);
     assert_eq!(offered_in_bash(&home, &format!("kf --namespace={begun}")), [elsewhere]);
 }
 
 #[test]
-fn names_are_offered_behind_words_that_bash_breaks() {
+fn names_are_offered_after_words_with_break_characters() {
     let team = Team::new("broken-words");
     team.apply(&jobs(&["mnist"]));
     let home = team.home(User::DataScientist, &["logs", "train"]);
@@ -167,7 +166,7 @@ fn names_are_offered_behind_words_that_bash_breaks() {
     );
 }
 
-/// A kubeconfig with contexts as cloud providers name them, and no cluster behind it.
+/// A home with a kubeconfig whose contexts are named as cloud providers do, without a cluster.
 fn home_with_contexts(commands: &[&str]) -> Home {
     let home = Home::with_commands(commands);
     let contexts =
@@ -186,7 +185,7 @@ fn home_with_contexts(commands: &[&str]) -> Home {
 }
 
 #[test]
-fn contexts_of_the_kubeconfig_are_offered() {
+fn kubeconfig_contexts_are_offered() {
     let home = home_with_contexts(&["logs"]);
     let all = ["arn:aws:eks:eu-west-1:111:cluster/prod", "arn:aws:eks:eu-west-1:111:cluster/lab", "kind-kf"];
     assert_eq!(offered(&home, &["kf", "--context", ""]), all);
@@ -200,12 +199,12 @@ fn contexts_of_the_kubeconfig_are_offered() {
 }
 
 #[test]
-fn context_that_bash_breaks_is_completed_in_its_place() {
+fn context_with_break_characters_is_completed() {
     let home = home_with_contexts(&["train"]);
     let mut bash = Bash::start(&home);
     let prod = "arn:aws:eks:eu-west-1:111:cluster/prod";
     bash.completes("kf --context arn:aws:eks:eu-west-1:111:cluster/p", &["kf", "--context", prod]);
-    // As far as the names agree.
+    // The common prefix.
     let both = "arn:aws:eks:eu-west-1:111:cluster/";
     bash.completes("kf --context arn:", &["kf", "--context", both]);
     bash.completes("kf --context=arn:aws:eks:eu-west-1:111:cluster/p", &["kf", &format!("--context={prod}")]);
@@ -216,7 +215,7 @@ fn context_that_bash_breaks_is_completed_in_its_place() {
 }
 
 #[test]
-fn flags_are_offered_where_a_dash_is_typed_or_nothing_else_is() {
+fn flags_are_offered_after_dash_or_without_other_candidates() {
     let home = Home::with_commands(&["hello", "whoami"]);
     let is_flag = |word: &String| word.starts_with('-');
     for line in
@@ -229,13 +228,13 @@ fn flags_are_offered_where_a_dash_is_typed_or_nothing_else_is() {
         let found = offered(&home, line);
         assert!(!found.is_empty() && found.iter().all(is_flag), "{line:?}: {found:?}");
     }
-    // Not even where no name was found.
+    // Also where no name was found.
     fs_err::create_dir_all(home.path().join(".kube")).unwrap();
     assert_eq!(offered_in_bash(&home, "kf --context "), NOTHING);
 }
 
 #[test]
-fn who_may_not_look_is_offered_nothing() {
+fn user_without_rights_is_offered_nothing() {
     let team = Team::new("unseen");
     team.apply(&(jobs(&["mnist"]) + PODS));
     let home = team.home(User::Nobody, &["logs", "train", "run"]);
@@ -246,7 +245,7 @@ fn who_may_not_look_is_offered_nothing() {
 }
 
 #[test]
-fn a_command_that_its_registry_has_blocked_is_not_asked() {
+fn blocked_command_is_not_run_for_completion() {
     let team = Team::new("blocked-completion");
     team.apply(&(jobs(&["mnist"]) + PODS));
     let home = team.home(User::DataScientist, &["logs", "run"]);
@@ -276,7 +275,7 @@ users: [{{name: me, user: {{{user}}}}}]
 }
 
 #[test]
-fn without_a_cluster_nothing_is_offered_and_nothing_said() {
+fn completion_without_cluster_is_silent() {
     let home = Home::with_commands(&["logs", "run"]);
     let lines = [&["kf", "logs", "m"][..], &["kf", "run", "web", "--pod", "w"], &["kf", "-n", "t"]];
     for line in lines {
@@ -288,12 +287,12 @@ fn without_a_cluster_nothing_is_offered_and_nothing_said() {
             assert_eq!(offered_in_time(&home, line), NOTHING, "{server}");
         }
     }
-    // Others are waited for at most as long as a person waits, whatever the line says.
+    // The completion timeout applies whatever `--request-timeout` is.
     assert_eq!(offered_in_time(&home, &["kf", "logs", "--request-timeout", "0", "m"]), NOTHING);
 }
 
 #[test]
-fn a_credential_plugin_has_no_terminal_to_ask_on() {
+fn credential_plugin_is_not_interactive_during_completion() {
     let home = Home::with_commands(&["logs"]);
     let started = home.path().join("started");
     let plugin = |mode: &str, then: &str| {
@@ -316,17 +315,17 @@ fn a_credential_plugin_has_no_terminal_to_ask_on() {
     assert_eq!(offered_in_time(&home, &["kf", "logs", "m"]), NOTHING);
 }
 
-/// Whether a process is there and does something.
+/// Whether a process exists and is not a zombie.
 fn is_running(process: &str) -> bool {
     let stat = fs_err::read_to_string(format!("/proc/{}/stat", process.trim())).unwrap_or_default();
     stat.rsplit_once(')').is_some_and(|(_, state)| !state.trim_start().starts_with(['Z', 'X']))
 }
 
 #[test]
-fn credential_plugin_does_not_outlive_the_completion_that_started_it() {
+fn credential_plugin_is_killed_with_completion() {
     let home = Home::with_commands(&["logs"]);
     let started = home.path().join("started");
-    // The plugin and a program that it has started.
+    // The plugin and a child process of it.
     let script = format!("sleep 1000 & echo $$ $! >{0}.new; mv {0}.new {0}; wait", started.display());
     let exec = format!(
         "exec: {{apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: sh, args: ['-c', '{script}']}}"
@@ -335,11 +334,11 @@ fn credential_plugin_does_not_outlive_the_completion_that_started_it() {
     let processes = || until(|| fs_err::read_to_string(&started).map_err(|error| error.to_string()));
     let ended = |processes: &str| {
         for process in processes.split_whitespace() {
-            until_true("the end of the plugin", || !is_running(process));
+            until_true("the plugin has ended", || !is_running(process));
         }
     };
 
-    // On a busy machine time may be up before the plugin has started.
+    // On a busy machine the timeout may expire before the plugin has started.
     let processes_in_time = until(|| {
         assert_eq!(offered_in_time(&home, &["kf", "logs", "m"]), NOTHING);
         fs_err::read_to_string(&started).map_err(|error| error.to_string())
@@ -352,30 +351,30 @@ fn credential_plugin_does_not_outlive_the_completion_that_started_it() {
         let processes = processes();
         assert!(processes.split_whitespace().all(is_running), "{processes}");
         kill(Pid::from_raw(shell.id().try_into().unwrap()), signal).unwrap();
-        // Its exit code is that of the signal, or that of an answer without the plugin, whichever comes first.
+        // The exit code is that of the signal or of a completion without the plugin, whichever is first.
         ending_of(&mut shell);
         ended(&processes);
     }
 }
 
 #[test]
-fn what_a_command_does_at_tab_changes_nothing() {
+fn completion_cannot_change_the_cluster() {
     let team = Team::new("implant");
     team.apply(PODS);
     let home = attacks::home(&["complete-writes"]).kubeconfig(&team.kubeconfig(User::DataScientist));
     let before = team.versions();
     for line in [&["kf", "complete-writes", ""][..], &["kf", "complete-writes", "c"]] {
         let found = offered(&home, line);
-        assert!(found.iter().all(|word| word.starts_with('-')), "flags are all there is: {found:?}");
+        assert!(found.iter().all(|word| word.starts_with('-')), "only flags are offered: {found:?}");
     }
     assert_eq!(team.versions(), before);
-    // Whoever runs it has given it the right.
+    // Running the command uses the right.
     home.run(["complete-writes"]).success();
     assert_ne!(team.versions(), before);
 }
 
 #[test]
-fn what_a_command_offers_is_not_trusted() {
+fn untrusted_candidates_are_filtered() {
     let home = attacks::home(&["complete-injects", "complete-prints", "complete-spins"]);
     let without_flags = |offered: Vec<String>| -> Vec<String> {
         offered.into_iter().filter(|word| !word.starts_with('-')).collect()
@@ -390,7 +389,7 @@ fn what_a_command_offers_is_not_trusted() {
 }
 
 #[test]
-fn the_names_of_commands_are_offered_where_one_is_named() {
+fn command_names_are_offered_as_arguments() {
     let home = Home::with_commands(&["hello", "logs"]);
     for verb in ["remove", "upgrade", "replace", "describe"] {
         assert_eq!(offered(&home, &["kf", "command", verb, "he"]), ["hello"], "{verb}");
@@ -398,9 +397,13 @@ fn the_names_of_commands_are_offered_where_one_is_named() {
     for verb in ["remove", "upgrade", "replace"] {
         assert_eq!(offered(&home, &["kf", "command", verb, "tr"]), NOTHING, "{verb}");
     }
-    assert_eq!(offered(&home, &["kf", "command", "describe", "tra"]), ["train"], "it need not be there");
+    assert_eq!(
+        offered(&home, &["kf", "command", "describe", "tra"]),
+        ["train"],
+        "describe accepts commands that are not added"
+    );
     assert_eq!(offered(&home, &["kf", "command", "add", "tra"]), ["train"]);
-    assert_eq!(offered(&home, &["kf", "command", "add", "he"]), NOTHING, "it is there");
+    assert_eq!(offered(&home, &["kf", "command", "add", "he"]), NOTHING, "hello is added already");
     assert_eq!(offered(&home, &["kf", "command", "replace", "logs", "--with", "he"]), ["hello"]);
     assert_eq!(offered(&home, &["kf", "registry", "remove", "ku"]), ["kubeflow"]);
     home.run(["command", "replace", "greet", "--with", "hello"]).success();
@@ -409,7 +412,7 @@ fn the_names_of_commands_are_offered_where_one_is_named() {
 }
 
 #[test]
-fn files_are_offered_where_a_file_is_named() {
+fn files_are_offered_for_file_arguments() {
     let home = Home::with_commands(&["train"]);
     fs_err::write(home.path().join("job.yaml"), "").unwrap();
     fs_err::create_dir_all(home.path().join("jobs")).unwrap();
@@ -418,7 +421,7 @@ fn files_are_offered_where_a_file_is_named() {
 }
 
 #[test]
-fn command_does_not_choose_which_file_is_offered() {
+fn command_cannot_choose_offered_files() {
     let home = attacks::home(&["complete-paths"]);
     fs_err::write(home.path().join("job.yaml"), "").unwrap();
     fs_err::create_dir(home.path().join(".kube")).unwrap();

@@ -1,4 +1,4 @@
-//! Kubeconfigs, servers and credentials that lead nowhere: what is wrong, and whom to ask.
+//! Kubeconfigs, servers and credentials that do not work: the error and its hint.
 
 use kf_tests::cluster::User;
 
@@ -8,7 +8,7 @@ use crate::common::team::Team;
 use crate::kf_snapshot;
 
 #[test]
-fn no_kubeconfig() {
+fn missing_default_kubeconfig_is_reported() {
     let home = Home::with_commands(&["whoami"]);
     kf_snapshot!(home.run_in_vain(["whoami"]), @"
     exit: 3
@@ -20,7 +20,7 @@ fn no_kubeconfig() {
 }
 
 #[test]
-fn a_kubeconfig_that_is_not_there() {
+fn missing_named_kubeconfig_is_reported() {
     let home = Home::with_commands(&["whoami"]);
     kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", "nowhere.yaml"]), @"
     exit: 3
@@ -32,7 +32,7 @@ fn a_kubeconfig_that_is_not_there() {
 }
 
 #[test]
-fn a_kubeconfig_that_is_no_yaml() {
+fn kubeconfig_with_invalid_yaml_is_refused() {
     let home = Home::with_commands(&["whoami"]);
     fs_err::write(home.path().join("broken"), "clusters: [").unwrap();
     kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", "broken"]), @"
@@ -44,7 +44,7 @@ fn a_kubeconfig_that_is_no_yaml() {
 }
 
 #[test]
-fn kubeconfig_that_powershell_wrote_and_something_cut() {
+fn truncated_utf16_kubeconfig_is_refused() {
     let home = Home::with_commands(&["whoami"]);
     let text: Vec<u8> =
         "\u{feff}current-context: lab".encode_utf16().flat_map(u16::to_le_bytes).chain([b'\n']).collect();
@@ -57,7 +57,7 @@ fn kubeconfig_that_powershell_wrote_and_something_cut() {
     ");
 }
 
-/// A kubeconfig whose user has these fields, for a server that nobody listens at.
+/// A kubeconfig whose user has these fields, for a server that refuses connections.
 fn kubeconfig_of(home: &Home, user: &str) -> String {
     let file = home.path().join("kubeconfig");
     let server = servers::closed();
@@ -72,7 +72,7 @@ fn kubeconfig_of(home: &Home, user: &str) -> String {
 }
 
 #[test]
-fn server_without_a_scheme() {
+fn server_without_scheme_is_warned_about() {
     let home = Home::with_commands(&["whoami"]);
     let kubeconfig = kubeconfig_for(&home, &servers::closed(), None);
     kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig]), @"
@@ -86,7 +86,7 @@ fn server_without_a_scheme() {
 }
 
 #[test]
-fn server_that_is_both_checked_and_not() {
+fn insecure_server_with_authority_is_refused() {
     let home = Home::with_commands(&["whoami"]);
     let server = format!("https://{}', insecure-skip-tls-verify: true, note: '", servers::closed());
     let kubeconfig = kubeconfig_for(&home, &server, Some("authority"));
@@ -100,7 +100,7 @@ fn server_that_is_both_checked_and_not() {
 }
 
 #[test]
-fn token_with_a_line_break_inside() {
+fn token_with_line_break_is_refused() {
     let home = Home::with_commands(&["whoami"]);
     let kubeconfig = kubeconfig_of(&home, "token: \"secret\\ntoken\"");
     kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig]), @"
@@ -113,7 +113,7 @@ fn token_with_a_line_break_inside() {
 }
 
 #[test]
-fn credential_plugin_that_says_at_its_end_what_helps() {
+fn failed_credential_plugin_stderr_is_shown() {
     let home = Home::with_commands(&["whoami"]);
     let script = "echo 'Error: the session has expired' >&2; echo >&2; echo 'Run: aws sso login' >&2; exit 1";
     let exec = format!(
@@ -131,7 +131,7 @@ fn credential_plugin_that_says_at_its_end_what_helps() {
 }
 
 #[test]
-fn credential_plugin_that_is_not_installed() {
+fn missing_credential_plugin_shows_install_hint() {
     let home = Home::with_commands(&["whoami"]);
     let exec = |command: &str| {
         format!(
@@ -158,9 +158,9 @@ fn credential_plugin_that_is_not_installed() {
     ");
 }
 
-/// Without a scheme it means http, as to kubectl. It is the proxy that does not answer, as nothing else is asked.
+/// Without a scheme it means http, as in kubectl. The error is about the proxy, as nothing else is contacted.
 #[test]
-fn proxy_variable_without_a_scheme() {
+fn proxy_variable_without_scheme_means_http() {
     let home = Home::with_commands(&["whoami"]).env("HTTPS_PROXY", &servers::closed());
     let kubeconfig = kubeconfig_for(&home, "https://lab.invalid:6443", None);
     kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig]), @"
@@ -173,7 +173,7 @@ fn proxy_variable_without_a_scheme() {
 }
 
 #[test]
-fn proxy_variable_that_names_no_proxy() {
+fn invalid_proxy_variable_is_refused() {
     let home = Home::with_commands(&["whoami"]).env("HTTPS_PROXY", "ftp://user:password@proxy.example");
     let kubeconfig = kubeconfig_for(&home, "https://lab.invalid:6443", None);
     kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig]), @"
@@ -186,7 +186,7 @@ fn proxy_variable_that_names_no_proxy() {
 }
 
 #[test]
-fn a_context_that_is_not_there() {
+fn missing_context_lists_existing_ones() {
     let home = Home::with_commands(&["whoami"]);
     let kubeconfig = kubeconfig_for(&home, "https://127.0.0.1:1", None);
     kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig, "--context", "prod"]), @"
@@ -198,9 +198,9 @@ fn a_context_that_is_not_there() {
     ");
 }
 
-/// It may come from somebody else, and its user may not have read it.
+/// The kubeconfig may come from someone else, and its user may not have read it.
 #[test]
-fn a_kubeconfig_that_believes_any_server() {
+fn insecure_kubeconfig_is_warned_about() {
     let home = Home::with_commands(&["whoami"]);
     let server = format!("https://{}', insecure-skip-tls-verify: true, note: '", servers::closed());
     let kubeconfig = kubeconfig_for(&home, &server, None);
@@ -215,7 +215,7 @@ fn a_kubeconfig_that_believes_any_server() {
 }
 
 #[test]
-fn a_server_that_is_not_there() {
+fn unreachable_server_is_reported() {
     let home = Home::with_commands(&["whoami"]);
     let kubeconfig = kubeconfig_for(&home, &format!("https://{}", servers::closed()), None);
     kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig]), @"
@@ -228,7 +228,7 @@ fn a_server_that_is_not_there() {
 }
 
 #[test]
-fn a_server_that_takes_connections_and_says_nothing() {
+fn silent_tls_server_times_out() {
     let home = Home::with_commands(&["whoami"]);
     let kubeconfig = kubeconfig_for(&home, &format!("https://{}", servers::silent()), None);
     let ran = home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig, "--request-timeout", "1s"]);
@@ -242,7 +242,7 @@ fn a_server_that_takes_connections_and_says_nothing() {
 }
 
 #[test]
-fn a_server_that_takes_questions_and_never_answers() {
+fn silent_http_server_times_out() {
     let home = Home::with_commands(&["whoami"]);
     let kubeconfig = kubeconfig_for(&home, &format!("http://{}", servers::silent()), None);
     let ran = home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig, "--request-timeout", "1"]);
@@ -257,7 +257,7 @@ fn a_server_that_takes_questions_and_never_answers() {
 }
 
 #[test]
-fn a_server_whose_certificate_has_expired() {
+fn expired_server_certificate_is_refused() {
     let home = Home::with_commands(&["whoami"]);
     let (address, certificate) = servers::with_expired_certificate();
     let kubeconfig = kubeconfig_for(&home, &format!("https://{address}"), Some(&certificate));
@@ -271,7 +271,7 @@ fn a_server_whose_certificate_has_expired() {
 }
 
 #[test]
-fn a_token_nobody_issued() {
+fn invalid_token_is_unauthenticated() {
     let team = Team::new("token");
     let home = Home::with_commands(&["whoami"]);
     let text = fs_err::read_to_string(team.kubeconfig(User::DataScientist)).unwrap();
@@ -289,7 +289,7 @@ fn a_token_nobody_issued() {
 }
 
 #[test]
-fn a_client_certificate_that_has_expired() {
+fn expired_client_certificate_is_unauthenticated() {
     let team = Team::new("expired");
     let home = Home::with_commands(&["whoami"]);
     let (certificate, key) = servers::expired_identity();

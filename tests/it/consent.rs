@@ -1,4 +1,4 @@
-//! What a person sees and is asked before a command may do more than it could.
+//! The screens and prompts before a command gets more rights.
 
 use std::path::{Path, PathBuf};
 
@@ -10,17 +10,16 @@ use crate::kf_snapshot;
 const COLUMNS: usize = 80;
 const ROWS: usize = 24;
 
-/// What is on a screen of 80 columns and 24 rows while the question waits.
-fn asked(home: &Home, arguments: &[&str]) -> String {
-    let rows = rows_asked(home, arguments, COLUMNS);
+/// The screen of 80 columns and 24 rows at the prompt.
+fn screen_at_prompt(home: &Home, arguments: &[&str]) -> String {
+    let rows = rows_at_prompt(home, arguments, COLUMNS);
     rows[rows.len().saturating_sub(ROWS)..].join("\n")
 }
 
-/// Every row up to the question on a terminal of so many columns. No line may be longer: the terminal would break it
-/// inside a word.
-fn rows_asked(home: &Home, arguments: &[&str], columns: usize) -> Vec<String> {
+/// All rows up to the prompt on a terminal with this many columns. A longer line would be broken inside a word.
+fn rows_at_prompt(home: &Home, arguments: &[&str], columns: usize) -> Vec<String> {
     let mut kf = home.kf(arguments);
-    // A path that is as long on every machine.
+    // A path of the same length on every machine.
     kf.env("KUBECONFIG", "/nowhere");
     let mut terminal = Terminal::start_sized(kf, columns.try_into().unwrap(), ROWS.try_into().unwrap());
     terminal.expect("[y/N]");
@@ -48,10 +47,10 @@ fn rights_of_each_first_party_command_fit_on_a_screen() {
     let mut screens = String::new();
     for name in names {
         let line = ["command", "add", &name];
-        let screen = asked(&home, &line);
-        // A wide terminal shows the same words.
+        let screen = screen_at_prompt(&home, &line);
+        // A wider terminal shows the same words.
         let words = |rows: &str| rows.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-        let wide = rows_asked(&home, &line, 120).join("\n");
+        let wide = rows_at_prompt(&home, &line, 120).join("\n");
         assert_eq!(words(&screen), words(&wide), "{name}");
         assert!(wide.lines().count() <= screen.lines().count(), "{name}: {wide}");
         let first = screen.lines().next().unwrap();
@@ -66,10 +65,10 @@ fn rights_of_each_first_party_command_fit_on_a_screen() {
     settings.bind(|| insta::assert_snapshot!("consent", screens));
 }
 
-/// A version of `hello` as a registry of the test's own has it.
+/// A version of `hello` in the test's own registry.
 struct Release<'a> {
     version: &'a str,
-    /// Of its manifest and its ceiling.
+    /// The rules of its manifest and its ceiling.
     rules: &'a str,
     wasm: PathBuf,
     owner: &'a str,
@@ -108,7 +107,7 @@ fn try_publish(out: &Path, release: &Release<'_>) -> Ran {
             &["hello"]
         }
     };
-    // Keys are made for those who are there when the registry is built first.
+    // Keys are created for the authors that exist when the registry is first built.
     let mallory =
         format!("format = 1\nid = \"mallory\"\ncontact = \"https://mallory.example\"\nplugins = {owned:?}\n");
     fs_err::write(index.join("authors/mallory.toml"), mallory).unwrap();
@@ -119,7 +118,7 @@ fn publish(out: &Path, release: &Release<'_>) {
     try_publish(out, release).success();
 }
 
-/// A home that has `hello` from a registry with that one version.
+/// A home with `hello` added from a registry with only this version.
 fn with_hello(out: &Path, release: &Release<'_>) -> Home {
     publish(out, release);
     let home = Home::empty();
@@ -146,7 +145,7 @@ fn long_list_of_names_hides_no_right() {
     publish(out.path(), &Release { rules: &rules, ..Release::default() });
     let home = Home::empty();
     set_up(&home, out.path());
-    let screen = asked(&home, &["command", "add", "hello"]);
+    let screen = screen_at_prompt(&home, &["command", "add", "hello"]);
     for shown in ["hello 0.1.0 by", "and 57 more", "Argo workflows", "secrets with their data", "Dangerous: "]
     {
         assert!(screen.contains(shown), "{shown}:\n{screen}");
@@ -154,7 +153,7 @@ fn long_list_of_names_hides_no_right() {
 }
 
 #[test]
-fn registry_refuses_what_a_user_of_it_would() {
+fn registry_build_refuses_what_add_would_refuse() {
     let out = tempfile::tempdir().unwrap();
     let names: Vec<String> = (0..4090).map(|n| format!("n{n}")).collect();
     let rules = rule("configmaps", "\"get\"", &format!("resourceNames = {names:?}"));
@@ -169,7 +168,7 @@ fn registry_refuses_what_a_user_of_it_would() {
     assert!(ran.stderr.contains("a set has at most 64"), "{}", ran.transcript());
     assert!(!out.path().join("published/metadata/timestamp.json").exists());
 
-    // The same manifest from a file of this machine.
+    // The same manifest as a local file.
     let folder = tempfile::tempdir().unwrap();
     let wasm = registry::only("hello", folder.path()).join("hello/plugin.wasm");
     let manifest = wasm.with_file_name("plugin.toml");
@@ -180,7 +179,7 @@ fn registry_refuses_what_a_user_of_it_would() {
 }
 
 #[test]
-fn answer_pasted_before_the_question_is_dropped() {
+fn answer_typed_before_prompt_is_ignored() {
     let home = Home::empty();
     set_up(&home, published());
     let mut terminal = Terminal::start(home.kf(["command", "add", "train"]));
@@ -193,7 +192,7 @@ fn answer_pasted_before_the_question_is_dropped() {
 }
 
 #[test]
-fn word_that_becomes_a_file_is_asked_for() {
+fn argument_that_becomes_a_file_needs_consent() {
     let out = tempfile::tempdir().unwrap();
     let named = Release { wasm: attacks::wasm("complete_injects").to_owned(), ..Release::default() };
     let home = with_hello(out.path(), &named);
@@ -210,7 +209,7 @@ fn word_that_becomes_a_file_is_asked_for() {
     error: `--yes` does not accept new rights: refusing to upgrade hello and let it read the file that you pass as word 1
     hint: kf command add hello@0.2.0 --accept [DIGEST]
     ");
-    // A new command asks as well.
+    // Adding it as a new command needs consent too.
     let fresh = Home::empty();
     set_up(&fresh, out.path());
     fresh.run_in_vain(["command", "add", "hello"]).code(8);
@@ -224,7 +223,7 @@ fn word_that_becomes_a_file_is_asked_for() {
 }
 
 #[test]
-fn receipt_edited_to_open_files_opens_none() {
+fn edited_receipt_cannot_open_files() {
     let out = tempfile::tempdir().unwrap();
     let home = with_hello(
         out.path(),
@@ -240,7 +239,7 @@ fn receipt_edited_to_open_files_opens_none() {
     fs_err::write(&path, edited.to_string()).unwrap();
     let ran = home.run_in_vain(["hello", "receipt.json"]).code(8);
     assert!(ran.stderr.contains("command tree does not match the signed digest"), "{}", ran.transcript());
-    // Nor with the digest to it: that is what was accepted.
+    // Changing the digest as well is detected by the consent.
     let part =
         edited["parts"].as_array_mut().unwrap().iter_mut().find(|part| part["kind"] == "commands").unwrap();
     part["sha256"] = kf_core::Digest::of(commands.as_bytes()).to_string().into();
@@ -250,7 +249,7 @@ fn receipt_edited_to_open_files_opens_none() {
 }
 
 #[test]
-fn another_signer_is_asked_for() {
+fn another_signer_needs_consent() {
     let out = tempfile::tempdir().unwrap();
     let home = with_hello(out.path(), &Release::default());
     publish(out.path(), &Release { version: "0.2.0", owner: "mallory", ..Release::default() });
@@ -275,13 +274,13 @@ fn another_signer_is_asked_for() {
 }
 
 #[test]
-fn withdrawn_version_makes_way_for_an_older_one_only_by_name() {
+fn yanked_version_is_downgraded_only_by_explicit_version() {
     let out = tempfile::tempdir().unwrap();
     publish(out.path(), &Release::default());
     let newer = Release { version: "0.2.0", ..Release::default() };
     let home = with_hello(out.path(), &newer);
     publish(out.path(), &Release { yanked: &["0.2.0"], ..newer });
-    // The receipt learns of it at the first refresh.
+    // The first refresh updates the receipt.
     let refused = home.run(["command", "add", "hello"]);
     kf_snapshot!(refused.clone(), @"
     exit: 8
@@ -311,7 +310,7 @@ fn withdrawn_version_makes_way_for_an_older_one_only_by_name() {
 }
 
 #[test]
-fn replacement_is_the_version_that_was_named() {
+fn replace_installs_the_named_version() {
     let out = tempfile::tempdir().unwrap();
     publish(out.path(), &Release::default());
     let home = with_hello(out.path(), &Release { version: "0.2.0", ..Release::default() });
@@ -330,7 +329,7 @@ fn replacement_is_the_version_that_was_named() {
     ----- stderr -----
     undo with `kf command replace greet --restore`
     ");
-    // From elsewhere, or absent, is not what is installed.
+    // Another registry or a missing version is refused.
     replace("elsewhere/hello").code(8);
     replace("hello@0.3.0").code(5);
     kf_snapshot!(replace("kubeflow/hello@0.1.0"), @"

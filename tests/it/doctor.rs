@@ -1,4 +1,4 @@
-//! `kf doctor`: each thing that can stand in the way is named, and hides no other.
+//! `kf doctor` reports each problem, and no problem hides another.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -7,7 +7,7 @@ use std::path::Path;
 use kf_tests::cluster::User;
 use serde_json::{Value, json};
 
-use crate::common::faulty::{Answer, Faulty};
+use crate::common::faulty::{FaultyServer, Response};
 use crate::common::requests::Request;
 use crate::common::servers::{self, expired_identity, kubeconfig_for};
 use crate::common::team::Team;
@@ -15,7 +15,7 @@ use crate::common::terminal::Terminal;
 use crate::common::{Home, Ran};
 use crate::kf_snapshot;
 
-/// What differs from machine to machine is masked.
+/// Runs `kf doctor` with machine-specific values masked.
 fn doctor(home: &Home, kubeconfig: &str) -> Ran {
     home.run(["doctor", "--kubeconfig", kubeconfig]).masked(std::env::consts::ARCH, "[ARCH]")
 }
@@ -24,14 +24,14 @@ fn set_mode(path: &Path, mode: u32) {
     fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// A kubeconfig that nobody else may read, for a server that nobody listens at.
+/// A kubeconfig with mode 0600, for a server that refuses connections.
 fn private_kubeconfig(home: &Home) -> String {
     let kubeconfig = kubeconfig_for(home, &format!("https://{}", servers::closed()), None);
     set_mode(Path::new(&kubeconfig), 0o600);
     kubeconfig
 }
 
-/// The same, whose user has these fields.
+/// The same with other credentials.
 fn kubeconfig_of(home: &Home, user: &Value) -> String {
     let kubeconfig = private_kubeconfig(home);
     let text = fs_err::read_to_string(&kubeconfig).unwrap();
@@ -39,7 +39,7 @@ fn kubeconfig_of(home: &Home, user: &Value) -> String {
     kubeconfig
 }
 
-/// The line of a check and those below it, with one space between its words.
+/// The line of a check and the lines below it, with single spaces.
 fn lines_of(ran: &Ran, check: &str) -> Vec<String> {
     let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     let is_it = |line: &&str| line.split_whitespace().nth(1) == Some(check) && !line.starts_with(' ');
@@ -57,7 +57,7 @@ fn checks(ran: &Ran) -> BTreeMap<String, Value> {
 }
 
 #[test]
-fn without_a_kubeconfig_only_the_cluster_is_not_checked() {
+fn without_kubeconfig_only_cluster_checks_are_skipped() {
     let home = Home::with_commands(&["train"]);
     let ran = home.run_in_vain(["doctor"]).masked(std::env::consts::ARCH, "[ARCH]");
     kf_snapshot!(ran, @"
@@ -82,7 +82,7 @@ fn without_a_kubeconfig_only_the_cluster_is_not_checked() {
 }
 
 #[test]
-fn server_that_is_not_there_is_named_once() {
+fn unreachable_server_is_reported_once() {
     let home = Home::with_commands(&["train"]);
     let kubeconfig = private_kubeconfig(&home);
     kf_snapshot!(doctor(&home, &kubeconfig), @"
@@ -107,7 +107,7 @@ fn server_that_is_not_there_is_named_once() {
 }
 
 #[test]
-fn name_that_no_namespace_has_hides_no_other_problem() {
+fn invalid_namespace_does_not_hide_other_problems() {
     let home = Home::with_commands(&["train"]);
     let ran = home.run(["doctor", "--kubeconfig", &private_kubeconfig(&home), "-n", "A_B"]).code(1);
     assert!(lines_of(&ran, "kubeconfig")[0].starts_with('✓'), "{}", ran.transcript());
@@ -120,7 +120,7 @@ fn name_that_no_namespace_has_hides_no_other_problem() {
 }
 
 #[test]
-fn server_that_says_nothing_ends_at_the_timeout() {
+fn silent_server_check_times_out() {
     let home = Home::with_commands(&["train"]);
     let kubeconfig = kubeconfig_for(&home, &format!("https://{}", servers::silent()), None);
     let ran = home.run(["doctor", "--kubeconfig", &kubeconfig, "--request-timeout", "1s"]).code(1);
@@ -131,7 +131,7 @@ fn server_that_says_nothing_ends_at_the_timeout() {
 }
 
 #[test]
-fn problem_with_the_servers_certificate_is_named() {
+fn expired_server_certificate_is_reported() {
     let home = Home::with_commands(&["train"]);
     let (address, certificate) = servers::with_expired_certificate();
     let kubeconfig = kubeconfig_for(&home, &format!("https://{address}"), Some(&certificate));
@@ -146,7 +146,7 @@ fn problem_with_the_servers_certificate_is_named() {
 }
 
 #[test]
-fn credentials_that_ended_are_named_without_a_server() {
+fn expired_credentials_are_reported_without_server() {
     let home = Home::with_commands(&["train"]);
     // {"sub":"ada","exp":1700000000}
     let claims = "eyJzdWIiOiJhZGEiLCJleHAiOjE3MDAwMDAwMDB9";
@@ -171,7 +171,7 @@ fn credentials_that_ended_are_named_without_a_server() {
 }
 
 #[test]
-fn kubeconfig_that_others_may_read_is_a_warning() {
+fn kubeconfig_readable_by_others_is_a_warning() {
     let home = Home::with_commands(&["train"]);
     let kubeconfig = private_kubeconfig(&home);
     set_mode(Path::new(&kubeconfig), 0o644);
@@ -187,7 +187,7 @@ fn kubeconfig_that_others_may_read_is_a_warning() {
 }
 
 #[test]
-fn home_that_others_may_write_is_named_with_the_remedy() {
+fn home_writable_by_others_gets_chmod_hint() {
     let home = Home::with_commands(&["train"]);
     let data = home.path().join(".local/share/kf");
     set_mode(&data, 0o777);
@@ -206,7 +206,7 @@ fn home_that_others_may_write_is_named_with_the_remedy() {
 }
 
 #[test]
-fn cache_that_is_no_folder_is_named() {
+fn cache_that_is_a_file_is_reported() {
     let home = Home::with_commands(&["train"]);
     let cache = home.path().join(".cache");
     fs_err::create_dir_all(&cache).unwrap();
@@ -218,7 +218,7 @@ fn cache_that_is_no_folder_is_named() {
 }
 
 #[test]
-fn without_a_home_the_rest_is_checked() {
+fn invalid_home_does_not_hide_other_checks() {
     let home = Home::with_commands(&["train"]);
     let mut command = home.kf(["doctor"]);
     command.env_remove("HOME").env("XDG_CONFIG_HOME", "relative");
@@ -235,16 +235,16 @@ fn without_a_home_the_rest_is_checked() {
 }
 
 #[test]
-fn command_that_is_gone_is_named_with_the_line_that_adds_it() {
+fn missing_command_gets_add_hint() {
     let home = Home::with_commands(&["train"]);
     home.run(["command", "remove", "train"]).success();
     let ran = doctor(&home, &private_kubeconfig(&home)).code(1);
     assert_eq!(lines_of(&ran, "train"), ["✗ train not installed", "hint: kf command add train"]);
 }
 
-/// A cluster that knows Ada and serves nothing.
-fn empty_cluster(request: &Request) -> Answer {
-    let ok = |body: Value| Answer::Json(201, body);
+/// A cluster that authenticates ada and serves no Kubeflow API.
+fn empty_cluster(request: &Request) -> Response {
+    let ok = |body: Value| Response::Json(201, body);
     match (request.method.as_str(), request.path.as_str()) {
         ("GET", "/version") => ok(json!({ "gitVersion": "v1.36.1" })),
         ("GET", "/api/v1/namespaces/team-a") => ok(json!({ "status": { "phase": "Active" } })),
@@ -254,14 +254,14 @@ fn empty_cluster(request: &Request) -> Answer {
         ("POST", path) if path.ends_with("/selfsubjectaccessreviews") => {
             ok(json!({ "status": { "allowed": true } }))
         }
-        _ => Answer::missing(),
+        _ => Response::missing(),
     }
 }
 
 #[test]
-fn cluster_without_trainer_has_nothing_to_train_with() {
+fn cluster_without_trainer_fails_check() {
     let home = Home::with_commands(&["train"]);
-    let cluster = Faulty::serve(empty_cluster);
+    let cluster = FaultyServer::serve(empty_cluster);
     let kubeconfig = cluster.kubeconfig(&home);
     set_mode(Path::new(&kubeconfig), 0o600);
     kf_snapshot!(doctor(&home, &kubeconfig), @"
@@ -287,11 +287,11 @@ fn cluster_without_trainer_has_nothing_to_train_with() {
 }
 
 #[test]
-fn server_that_stops_answering_ends_the_rest() {
+fn server_that_stops_answering_fails_remaining_checks() {
     let home = Home::with_commands(&["train", "status"]);
-    let cluster = Faulty::serve(|request| match request.path.as_str() {
+    let cluster = FaultyServer::serve(|request| match request.path.as_str() {
         "/version" => empty_cluster(request),
-        _ => Answer::Open("{"),
+        _ => Response::Open("{"),
     });
     let kubeconfig = cluster.kubeconfig(&home);
     let ran = home.run(["doctor", "--kubeconfig", &kubeconfig, "--request-timeout", "1s"]).code(1);
@@ -304,7 +304,7 @@ fn server_that_stops_answering_ends_the_rest() {
 }
 
 #[test]
-fn report_has_no_credentials_and_no_words_of_a_plugin() {
+fn report_omits_credentials_and_plugin_output() {
     let home = Home::with_commands(&["train"]);
     let script = "echo 'account hunter2 has no session' >&2; exit 1";
     let exec = json!({ "exec": {
@@ -318,11 +318,11 @@ fn report_has_no_credentials_and_no_words_of_a_plugin() {
     assert_eq!(credentials["state"], "failed");
     assert_eq!(credentials["value"], "the credential plugin sh failed (exit status: 1)");
     assert_eq!(credentials["facts"]["kind"], "plugin");
-    // The user alone sees what it said.
+    // Only the user sees the plugin's output.
     let ran = doctor(&home, &kubeconfig).code(1);
     let lines = lines_of(&ran, "credentials");
     assert_eq!(lines[1], "the credential plugin sh: account hunter2 has no session", "{lines:?}");
-    // Nor a password that somebody put into a URL.
+    // A password in a URL is omitted too.
     let server = "https://ada:hunter2@127.0.0.1:1/?token=hunter2";
     let kubeconfig = kubeconfig_for(&home, server, None);
     let ran = home.run(["doctor", "--kubeconfig", &kubeconfig, "-o", "json"]).code(1);
@@ -331,7 +331,7 @@ fn report_has_no_credentials_and_no_words_of_a_plugin() {
 }
 
 #[test]
-fn end_that_a_plugin_names_is_reported() {
+fn plugin_credential_expiry_is_reported() {
     let home = Home::with_commands(&["train"]);
     let answer = r#"{"status": {"token": "abcdefghij", "expirationTimestamp": "2099-01-01T00:00:00Z"}}"#;
     let exec = json!({ "exec": {
@@ -344,7 +344,7 @@ fn end_that_a_plugin_names_is_reported() {
 }
 
 #[test]
-fn report_for_support_has_a_format_and_every_check() {
+fn json_report_has_format_and_every_check() {
     let home = Home::empty();
     let ran = home.run(["doctor", "-o", "json"]).code(1);
     let report: Value = serde_json::from_str(&ran.stdout).unwrap();
@@ -378,7 +378,7 @@ fn report_for_support_has_a_format_and_every_check() {
 }
 
 #[test]
-fn completion_is_seen_in_a_start_up_file() {
+fn completion_is_found_in_shell_startup_files() {
     let home = Home::empty().env("SHELL", "/bin/bash");
     let completion = |home: &Home| lines_of(&home.run(["doctor"]).code(1), "completion");
     let hint = "hint: echo 'source <(kf completion bash)' >> ~/.bashrc";
@@ -396,7 +396,7 @@ fn completion_is_seen_in_a_start_up_file() {
 }
 
 #[test]
-fn terminal_without_utf8_is_shown_plain_marks() {
+fn terminal_without_utf8_gets_ascii_marks() {
     let marks = |locale: &str| {
         let home = Home::empty().env("LANG", locale);
         let (_, screen) = Terminal::start(home.kf(["doctor", "--color", "never"])).finish();
@@ -410,7 +410,7 @@ fn terminal_without_utf8_is_shown_plain_marks() {
 }
 
 #[test]
-fn person_who_may_train_has_nothing_in_the_way() {
+fn user_with_rights_passes_all_checks() {
     let team = Team::new("doctor");
     let home = team.home(User::DataScientist, &["train", "status", "create"]);
     let ran = home.run(["doctor"]).success();
@@ -432,7 +432,7 @@ fn person_who_may_train_has_nothing_in_the_way() {
     );
     assert!(ran.stderr.starts_with("no checks failed"), "{}", ran.transcript());
 
-    // By the administrator's own kubeconfig, of a namespace that is not there.
+    // As the admin, for a namespace that does not exist.
     let home = team.home(User::Admin, &["train"]);
     let ran = home.run(["doctor", "-n", "nowhere"]).code(1);
     assert_eq!(
@@ -442,7 +442,7 @@ fn person_who_may_train_has_nothing_in_the_way() {
 }
 
 #[test]
-fn person_without_rights_learns_which_are_missing_and_whom_to_ask() {
+fn user_without_rights_sees_missing_rights_and_owner() {
     let team = Team::new("doctor-viewer");
     let home = team.home(User::Viewer, &["train"]);
     let ran = home.run(["doctor"]).code(1);
@@ -459,7 +459,7 @@ fn person_without_rights_learns_which_are_missing_and_whom_to_ask() {
 }
 
 #[test]
-fn credentials_that_nobody_issued_leave_the_server_reachable() {
+fn invalid_token_fails_credentials_check_only() {
     let team = Team::new("doctor-token");
     let home = Home::with_commands(&["train"]);
     let text = fs_err::read_to_string(team.kubeconfig(User::DataScientist)).unwrap();

@@ -1,4 +1,4 @@
-//! What happened, on a real API server.
+//! `kf events` on a real API server.
 
 use kf_tests::cluster::User;
 
@@ -6,7 +6,7 @@ use crate::common::team::Team;
 use crate::common::terminal::Terminal;
 
 #[test]
-fn a_components_events_are_its_own() {
+fn events_are_filtered_by_workload() {
     let team = Team::new("events");
     team.apply(
         "apiVersion: batch/v1

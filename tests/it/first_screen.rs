@@ -1,4 +1,4 @@
-//! README.md's first screen, typed by a user who has a kubeconfig and the downloaded file, or the wheel.
+//! README.md's first screen, typed with a kubeconfig and the downloaded file, or the wheel.
 
 use std::path::{Path, PathBuf};
 
@@ -14,8 +14,8 @@ use crate::common::team::Team;
 const RELEASE: &str = "KF_TEST_RELEASE";
 
 #[test]
-fn first_screen_of_the_readme_works_with_the_file_alone() {
-    if skip_without_node("first_screen_of_the_readme_works_with_the_file_alone") {
+fn readme_first_screen_works_with_release_file() {
+    if skip_without_node("readme_first_screen_works_with_release_file") {
         return;
     }
     let steps = steps(include_str!("../../README.md"), "Get kf");
@@ -50,8 +50,8 @@ fn follow(team: &Team, home: &Path, programs: &str, steps: &[Step]) {
     }
     for step in steps {
         let typed = shell.enter(&step.line, None);
-        assert_eq!(typed.code, 0, "`{}`: {}", step.line, typed.said);
-        assert_eq!(missing(step, &typed.said), [""; 0], "`{}`: {}", step.line, typed.said);
+        assert_eq!(typed.code, 0, "`{}`: {}", step.line, typed.output);
+        assert_eq!(missing(step, &typed.output), [""; 0], "`{}`: {}", step.line, typed.output);
     }
 }
 

@@ -1,4 +1,4 @@
-//! `kf logs` of whatever runs, and `kf status --watch`, while pods and connections come and go.
+//! `kf logs` and `kf status --watch` while pods and connections come and go.
 
 use kf_tests::cluster::{User, skip_without_node};
 
@@ -26,8 +26,8 @@ spec:
 "#;
 
 #[test]
-fn the_logs_of_a_deployment_are_those_of_its_pods() {
-    if skip_without_node("the_logs_of_a_deployment_are_those_of_its_pods") {
+fn deployment_logs_come_from_its_pods() {
+    if skip_without_node("deployment_logs_come_from_its_pods") {
         return;
     }
     let team = Team::with_node("web-logs");
@@ -46,13 +46,13 @@ fn the_logs_of_a_deployment_are_those_of_its_pods() {
     let wrong = vic.run_in_vain(["logs", &format!("pod/{}", pods[0]), "-c", "nope"]).code(2);
     assert!(wrong.stderr.contains("has no container `nope`; it has main, fetch"), "{}", wrong.transcript());
 
-    // It stays while the deployment does, and takes in a pod that comes in place of another.
+    // Following continues while the deployment exists, and includes replacement pods.
     let mut following = Following::start(&vic, &["logs", "web", "-f"]);
-    // Which of them is heard first is not promised.
-    let mut heard: Vec<String> = pods.iter().map(|_| following.line("serving on web-")).collect();
-    heard.sort();
+    // In any order.
+    let mut first_lines: Vec<String> = pods.iter().map(|_| following.line("serving on web-")).collect();
+    first_lines.sort();
     let expected: Vec<String> = pods.iter().map(|pod| format!("[{pod}] serving on {pod}")).collect();
-    assert_eq!(heard, expected);
+    assert_eq!(first_lines, expected);
     team.admin(&["delete", "pod", pods[0], "--wait=false"]);
     let line = following.line("serving on web-");
     assert!(!pods.iter().any(|pod| line.contains(pod)), "{line}");
@@ -77,8 +77,8 @@ fn the_logs_of_a_deployment_are_those_of_its_pods() {
 }
 
 #[test]
-fn one_rank_or_all_of_a_training_job() {
-    if skip_without_node("one_rank_or_all_of_a_training_job") {
+fn train_job_logs_are_selected_by_rank() {
+    if skip_without_node("train_job_logs_are_selected_by_rank") {
         return;
     }
     let team = Team::with_node("ranks");
@@ -132,21 +132,21 @@ fn one_rank_or_all_of_a_training_job() {
 }
 
 #[test]
-fn a_watch_goes_on_after_the_api_server_was_away() {
+fn watch_resumes_after_api_server_outage() {
     let team = Team::new("away");
     team.apply(&waiting_pod("before"));
-    let proxy = Proxy::before(&team.kubeconfig(User::Viewer));
+    let proxy = Proxy::in_front_of(&team.kubeconfig(User::Viewer));
     let home = Home::with_commands(&["status"]).kubeconfig(proxy.kubeconfig());
     let mut following = Following::start(&home, &["status", "--watch"]);
     following.line("before");
-    proxy.cut();
+    proxy.disconnect();
     team.apply(&waiting_pod("meanwhile"));
     following.told("retrying");
     following.assert_running();
-    proxy.mend();
+    proxy.reconnect();
     following.line("meanwhile");
     following.told("the API server answers again");
-    // And it is a watch again, not a list.
+    // It is a watch again, not only a list.
     team.apply(&waiting_pod("after"));
     following.line("after");
 }

@@ -1,4 +1,4 @@
-//! Text of others that would drive the terminal: a person does not get it, a program gets it as it was.
+//! Untrusted text with terminal escapes: removed on a terminal, unchanged in a pipe.
 
 use kf_tests::cluster::User;
 
@@ -12,7 +12,7 @@ use crate::kf_snapshot;
 const HOSTILE: &str = "oh\u{1b}[2J\u{1b}]0;root#\u{7} no \u{202e}txt\u{200b}.\u{ad}exe\u{e0041}";
 
 #[test]
-fn what_a_pod_says_cannot_drive_the_terminal() {
+fn pod_text_cannot_control_terminal() {
     let team = Team::new("hostile");
     team.apply(
         "apiVersion: v1
@@ -27,10 +27,10 @@ spec: {schedulerName: nobody, containers: [{name: main, image: 'kf.test/none'}]}
     let patch = condition.to_string();
     team.admin(&["patch", "pod", "web", "--subresource=status", "--type=merge", "-p", &patch]);
     let home = team.home(User::DataScientist, &["status"]);
-    // A program gets what the pod said.
+    // A pipe gets the message unchanged.
     let piped = home.run(["status", "-o", "json"]).success().stdout;
     assert!(piped.contains(serde_json::to_string(HOSTILE).unwrap().trim_matches('"')), "{piped}");
-    // A person does not.
+    // A terminal does not.
     let (status, screen) = Terminal::start(home.kf(["status", "--color", "never"])).finish();
     let screen = String::from_utf8(screen).unwrap();
     assert!(status.success(), "{screen}");
@@ -42,7 +42,7 @@ spec: {schedulerName: nobody, containers: [{name: main, image: 'kf.test/none'}]}
 }
 
 #[test]
-fn what_a_command_prints_cannot_drive_the_terminal() {
+fn command_output_cannot_control_terminal() {
     let home = attacks::home(&["escape-sequences"]);
     for format in ["table", "json", "yaml", "name"] {
         let line = ["escape-sequences", "--color", "never", "-o", format];
@@ -53,18 +53,18 @@ fn what_a_command_prints_cannot_drive_the_terminal() {
         let screen = String::from_utf8(screen).unwrap();
         let shown = if matches!(format, "json" | "yaml") { "txt" } else { "txt.exe" };
         assert!(screen.contains(shown), "{format}: {screen}");
-        // Of escapes there are kf's own, which clear the line of a wait and redraw a table.
+        // The only escapes are kf's own, which clear a progress line and redraw a table.
         let others =
             ["\r\u{1b}[2K", "\u{1b}[2K", "\u{1b}[J"].iter().fold(screen, |text, own| text.replace(own, ""));
         let hidden = ['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}', '\u{200b}', '\u{ad}', '\u{2028}', '\u{e0041}'];
         assert!(!others.contains(hidden), "{format}: {others:?}");
-        // As JSON its escapes are text, in an error too.
+        // In JSON the escapes are text, in errors too.
         assert!(matches!(format, "json" | "yaml") || !others.contains("root#"), "{format}: {others:?}");
     }
 }
 
 #[test]
-fn words_of_a_command_have_its_name_before_them() {
+fn command_messages_are_prefixed_with_its_name() {
     let home = attacks::home(&["impostor"]);
     kf_snapshot!(home.run(["impostor"]), @"
     exit: 1
@@ -84,7 +84,7 @@ fn words_of_a_command_have_its_name_before_them() {
 }
 
 #[test]
-fn what_a_registry_says_cannot_drive_the_terminal() {
+fn registry_text_cannot_control_terminal() {
     let work = tempfile::tempdir().unwrap();
     let index = work.path().join("index");
     registry::copy(&registry::index(), &index);

@@ -1,15 +1,15 @@
-//! Ctrl-C in every phase: kf ends with 130, the terminal is as it was, and nothing is half done.
+//! Ctrl-C in every phase: kf exits with 130, restores the terminal, and leaves no partial changes.
 
 use kf_tests::cluster::User;
 
 use crate::common::registry::{self, hinted, location, published, set_up};
-use crate::common::servers::Dripping;
+use crate::common::servers::StallingServer;
 use crate::common::team::Team;
 use crate::common::terminal::Terminal;
 use crate::common::{Home, attacks};
 
 #[test]
-fn while_a_person_is_asked() {
+fn interrupt_during_prompt_changes_nothing() {
     let home = Home::empty();
     set_up(&home, published());
     let before = home.state();
@@ -18,18 +18,18 @@ fn while_a_person_is_asked() {
     let screen = terminal.interrupt();
     assert!(screen.ends_with("\ninterrupted\n"), "{screen}");
     assert_eq!(home.state(), before);
-    // Nobody holds the name any more.
+    // The lock of the name is released.
     registry::add(&home, "train");
 }
 
-/// A registry whose files of one kind never come, already trusted.
-fn dripping(home: &Home, stuck: &'static str) -> Dripping {
-    let server = Dripping::serve(&published().join("published"), stuck);
+/// Adds a registry whose files of one kind stall.
+fn stalling(home: &Home, stalled: &'static str) -> StallingServer {
+    let server = StallingServer::serve(&published().join("published"), stalled);
     let (_, root) = location(published());
     let root = root.display().to_string();
     let mut terminal = Terminal::start(home.kf(["registry", "add", "slow", &server.url, "--root", &root]));
-    if stuck == "timestamp.json" {
-        server.wait_until_stuck();
+    if stalled == "timestamp.json" {
+        server.wait_until_stalled();
         terminal.expect("refreshing registry slow");
         let screen = terminal.interrupt();
         assert_eq!(screen, "interrupted\n");
@@ -41,21 +41,21 @@ fn dripping(home: &Home, stuck: &'static str) -> Dripping {
 }
 
 #[test]
-fn while_a_registry_is_refreshed() {
+fn interrupt_during_refresh_leaves_valid_state() {
     let home = Home::empty();
-    dripping(&home, "timestamp.json");
-    // Trusted or not, but nothing in between.
+    stalling(&home, "timestamp.json");
+    // Set up or not, but nothing in between.
     let listed = home.run(["registry", "list", "-o", "name"]).success().stdout;
     assert!(["", "registry/slow\n"].contains(&listed.as_str()), "{listed}");
 }
 
 #[test]
-fn while_a_command_is_fetched() {
+fn interrupt_during_fetch_changes_nothing() {
     let home = Home::empty();
-    let server = dripping(&home, "plugin.wasm");
+    let server = stalling(&home, "plugin.wasm");
     let before = home.state();
     let mut terminal = Terminal::start(home.kf(["command", "add", "hello"]));
-    server.wait_until_stuck();
+    server.wait_until_stalled();
     terminal.expect("fetching hello");
     let screen = terminal.interrupt();
     assert_eq!(screen, "interrupted\n");
@@ -63,14 +63,14 @@ fn while_a_command_is_fetched() {
 }
 
 #[test]
-fn while_it_is_compiled_or_kept() {
+fn interrupt_during_compile_adds_nothing() {
     let home = Home::empty();
     set_up(&home, published());
     let words = hinted(&home.run(["command", "add", "train"]).code(8));
     let mut terminal = Terminal::start(home.kf(&words));
     terminal.expect("compiling train");
     terminal.interrupt();
-    // What is kept by digest may be there already; without a receipt nobody uses it.
+    // The component may be in the store already; without a receipt it is not used.
     assert_eq!(home.run(["train", "--help"]).code, Some(5));
     let leftover = home.state().into_keys().find(|path| path.to_string_lossy().contains(".tmp-"));
     assert_eq!(leftover, None);
@@ -79,7 +79,7 @@ fn while_it_is_compiled_or_kept() {
 }
 
 #[test]
-fn while_a_command_waits_for_the_cluster() {
+fn interrupt_during_wait_keeps_pod() {
     let team = Team::new("never");
     team.apply(
         "apiVersion: v1
@@ -100,7 +100,7 @@ spec: {schedulerName: nobody, containers: [{name: main, image: 'kf.test/none'}]}
 }
 
 #[test]
-fn while_a_command_sleeps_or_computes() {
+fn interrupt_stops_sleeping_and_busy_guests() {
     for command in ["sleep-for-ever", "spin"] {
         let home = attacks::home(&[command]);
         let before = home.state();

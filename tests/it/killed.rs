@@ -1,6 +1,5 @@
-//! kf ended at any moment, in each of the ways there are: a typed Ctrl-C, the signals that end a program, and the
-//! window closed above it. It leaves its terminal as it was, no port bound and no process behind, and what runs in the
-//! cluster goes on.
+//! kf terminated at any moment, by a typed Ctrl-C, a signal, or a closed terminal. It restores the terminal, releases
+//! ports and leaves no process behind; workloads in the cluster keep running.
 
 use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
@@ -18,7 +17,7 @@ use crate::sessions::SERVER;
 
 #[derive(Clone, Copy, Debug)]
 enum Way {
-    /// Ctrl-C, which is the container's where its terminal is joined.
+    /// Ctrl-C. In a session with a terminal the container receives it.
     Typed,
     Signal(Signal),
     /// The terminal's other end closes.
@@ -29,7 +28,7 @@ const WAYS: [Way; 4] = [Way::Typed, Way::Signal(Signal::SIGTERM), Way::Signal(Si
 const JOINED: [Way; 4] =
     [Way::Signal(Signal::SIGINT), Way::Signal(Signal::SIGTERM), Way::Signal(Signal::SIGHUP), Way::Closed];
 
-/// Ends it that way, and sees to it that it has ended so, with the terminal as before and nobody left.
+/// Terminates kf and asserts its exit status, the restored terminal, and that no process is left.
 #[track_caller]
 fn end(terminal: Terminal, way: Way) {
     let process = terminal.process_id();
@@ -43,7 +42,7 @@ fn end(terminal: Terminal, way: Way) {
     assert!(left.is_empty(), "{way:?} left {left:?} of\n{screen}");
 }
 
-/// By its own exit code, or by the signal itself where it held nothing.
+/// Asserts exit code 128 + signal, or death by the signal if kf had nothing to clean up.
 #[track_caller]
 fn assert_ended(status: ExitStatus, signal: Signal, screen: &str) {
     let by = signal as i32;
@@ -51,7 +50,7 @@ fn assert_ended(status: ExitStatus, signal: Signal, screen: &str) {
     assert!(is_death || status.code() == Some(128 + by), "{signal}: {status} after\n{screen}");
 }
 
-/// The processes on the terminal that this one was the first of.
+/// The processes of the session that this process leads.
 fn session(first: u32) -> Vec<u32> {
     let processes = fs_err::read_dir("/proc").unwrap().map_while(Result::ok);
     let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -121,7 +120,7 @@ fn searching(team: &Team) {
         let jobs = team.admin(&["get", "trainjobs", "-o", "name"]);
         jobs.lines().filter(|job| job.contains("/lr-")).count()
     };
-    // Whether none or some of its trials have begun.
+    // Before its first trial, and later.
     let terminal = started(&home, &words, "", "rerun this command to resume");
     end(terminal, Way::Signal(Signal::SIGTERM));
     for way in [Way::Closed, Way::Signal(Signal::SIGHUP), Way::Typed] {
@@ -131,7 +130,7 @@ fn searching(team: &Team) {
     }
     let terminal = started(&home, &words, "", "resuming lr: 0 of 6 trials done");
     end(terminal, Way::Typed);
-    assert_eq!(trials(), 2, "those that ran go on, and no other begins");
+    assert_eq!(trials(), 2, "running trials keep running, and no new one starts");
 }
 
 fn opening(team: &Team) {
@@ -158,8 +157,8 @@ spec: {{template: {{spec: {{containers: [{{name: pages, image: '{BUSYBOX}', comm
 }
 
 #[test]
-fn however_kf_ends_it_leaves_nothing_here_and_everything_there() {
-    if skip_without_node("however_kf_ends_it_leaves_nothing_here_and_everything_there") {
+fn terminated_kf_cleans_up_and_keeps_workloads() {
+    if skip_without_node("terminated_kf_cleans_up_and_keeps_workloads") {
         return;
     }
     let team = Team::with_node("killed");
@@ -174,7 +173,7 @@ fn however_kf_ends_it_leaves_nothing_here_and_everything_there() {
     team.wait("condition=Ready", &["pods", "--all"]);
     let pods: Value = serde_json::from_str(&team.admin(&["get", "pods", "-o", "json"])).unwrap();
     let pods = pods["items"].as_array().unwrap();
-    // The server's, the notebook's, the four jobs' and the two trials'.
+    // Of the server, the notebook, the four jobs and the two trials.
     assert_eq!(pods.len(), 8, "{pods:#?}");
     for pod in pods {
         assert_eq!(pod["status"]["phase"], "Running", "{pod:#}");

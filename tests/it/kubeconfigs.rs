@@ -1,4 +1,4 @@
-//! Kubeconfigs as people have them, beside kubectl: what it takes kf takes, and what it refuses kf refuses.
+//! Unusual kubeconfigs: kf accepts and refuses the same ones as kubectl.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -11,14 +11,14 @@ use crate::common::team::Team;
 use crate::common::{Home, Ran, output_of};
 use crate::kf_snapshot;
 
-/// A team and the kubeconfig of one who may look.
-struct Odd {
+/// A team and the kubeconfig of its viewer.
+struct Fixture {
     team: Team,
     home: Home,
     kubeconfig: Value,
 }
 
-impl Odd {
+impl Fixture {
     fn new(hint: &str) -> Self {
         let team = Team::new(hint);
         let home = Home::with_commands(&["whoami"]);
@@ -32,14 +32,14 @@ impl Odd {
         path
     }
 
-    /// The kubeconfig with one thing changed.
+    /// The kubeconfig with a change.
     fn with(&self, change: impl FnOnce(&mut Value)) -> String {
         let mut kubeconfig = self.kubeconfig.clone();
         change(&mut kubeconfig);
         kubeconfig.to_string()
     }
 
-    fn kubectl_takes(&self, kubeconfig: &Path) -> bool {
+    fn kubectl_accepts(&self, kubeconfig: &Path) -> bool {
         let mut kubectl = Command::new(self.team.kubectl_path());
         kubectl.env_remove("KUBECONFIG").stdin(Stdio::null());
         output_of(kubectl.arg("--kubeconfig").arg(kubeconfig).args(["auth", "whoami"])).status.success()
@@ -54,8 +54,8 @@ fn user(kubeconfig: &mut Value) -> &mut Value {
     &mut kubeconfig["users"][0]["user"]
 }
 
-/// The data of a field and the file that it is moved to.
-fn to_file(odd: &Odd, entry: &mut Value, field: &str) {
+/// Moves the data of a field to a file.
+fn to_file(odd: &Fixture, entry: &mut Value, field: &str) {
     let data = entry[format!("{field}-data")].take();
     entry[format!("{field}-data")] = json!("");
     let encoded = odd.write("encoded", data.as_str().unwrap());
@@ -63,7 +63,7 @@ fn to_file(odd: &Odd, entry: &mut Value, field: &str) {
     entry[field] = json!(odd.write(field, output.stdout));
 }
 
-/// Where the data of the authority begins in the kubeconfig as JSON.
+/// The key of the authority's data in the kubeconfig as JSON.
 const AUTHORITY: &str = "\"certificate-authority-data\":";
 
 fn plugin(command: &str) -> Value {
@@ -71,14 +71,14 @@ fn plugin(command: &str) -> Value {
     json!({"exec": {"apiVersion": api, "command": command, "interactiveMode": "Never"}})
 }
 
-/// On purpose: what each of them does is known, and kf does what is meant.
+/// On purpose: their meaning is clear.
 #[test]
-fn kubeconfigs_that_kf_takes_and_kubectl_does_not() {
-    let odd = Odd::new("taken-by-kf");
+fn kubeconfigs_refused_by_kubectl_are_accepted() {
+    let odd = Fixture::new("taken-by-kf");
     let token = odd.team.admin(&["create", "token", "default", "--namespace", odd.team.name()]);
     let token = token.trim();
     for (what, kubeconfig) in [
-        // kubectl says that the data will override the file, and stops.
+        // kubectl reports that the data overrides the file, and fails.
         (
             "an authority in a file and as data",
             odd.with(|k| cluster(k)["certificate-authority"] = json!("/nowhere")),
@@ -92,37 +92,37 @@ fn kubeconfigs_that_kf_takes_and_kubectl_does_not() {
         ),
         // kubectl decodes it twice.
         ("base64 with a tag", odd.with(|_| {}).replace(AUTHORITY, &format!("{AUTHORITY}!!binary "))),
-        // Of a token file kubectl takes the end of the line away, and here it says that the header is invalid.
+        // kubectl trims a token file, but reports an invalid header for a token.
         ("a token with a line end", odd.with(|k| *user(k) = json!({"token": format!("{token}\n")}))),
-        // A plugin without a mode is asked as IfAvailable, which older versions of its API mean by that.
+        // Without an interactive mode kf uses IfAvailable, the default of older versions of the API.
         (
             "a plugin without a mode beside a token",
             odd.with(|k| *user(k) = json!({"token": token, "exec": {"command": "login"}})),
         ),
     ] {
         let path = odd.write("odd-kubeconfig", kubeconfig);
-        assert!(!odd.kubectl_takes(&path), "kubectl: {what}");
+        assert!(!odd.kubectl_accepts(&path), "kubectl: {what}");
         let ran = odd.home.run(["whoami", "--kubeconfig", path.to_str().unwrap()]);
         assert_eq!(ran.code, Some(0), "{what}: {}", ran.transcript());
     }
 }
 
-/// As PowerShell's `>` writes it. Half a character at the end is for neither.
+/// As PowerShell's `>` writes it. Both refuse half a character at the end.
 #[test]
-fn kubeconfig_in_utf_16_is_taken() {
-    let odd = Odd::new("utf-16");
+fn utf16_kubeconfig_is_accepted() {
+    let odd = Fixture::new("utf-16");
     let text: Vec<u8> =
         std::iter::once(0xFEFF).chain(odd.with(|_| {}).encode_utf16()).flat_map(u16::to_le_bytes).collect();
     for (text, works, code) in [(text.clone(), true, 0), ([text, vec![b'\n']].concat(), false, 2)] {
         let path = odd.write("odd-kubeconfig", text);
-        assert_eq!(odd.kubectl_takes(&path), works);
+        assert_eq!(odd.kubectl_accepts(&path), works);
         odd.home.run(["whoami", "--kubeconfig", path.to_str().unwrap()]).code(code);
     }
 }
 
 #[test]
-fn odd_kubeconfigs_are_taken_as_kubectl_takes_them() {
-    let odd = Odd::new("kubeconfigs");
+fn unusual_kubeconfigs_are_accepted_as_by_kubectl() {
+    let odd = Fixture::new("kubeconfigs");
     let authority = odd.kubeconfig["clusters"][0]["cluster"]["certificate-authority-data"].clone();
     let authority = authority.as_str().unwrap().to_owned();
     let wrapped: Vec<&str> =
@@ -169,7 +169,7 @@ fn odd_kubeconfigs_are_taken_as_kubectl_takes_them() {
             odd.with(|_| {}).replacen('{', "{\"current-context\": \"gone\", ", 1),
             true,
         ),
-        ("acting as nobody", odd.with(|k| user(k)["as"] = json!("")), true),
+        ("an empty user to act as", odd.with(|k| user(k)["as"] = json!("")), true),
         ("a token file with a line end", odd.with(|k| *user(k) = json!({"tokenFile": token_file})), true),
         (
             "a plugin beside a token",
@@ -249,24 +249,20 @@ fn odd_kubeconfigs_are_taken_as_kubectl_takes_them() {
             }),
             true,
         ),
-        ("base64 that is none", odd.with(|k| user(k)["client-key-data"] = json!("%%%")), false),
-        ("a context that is not there", odd.with(|k| k["current-context"] = json!("gone")), false),
+        ("invalid base64", odd.with(|k| user(k)["client-key-data"] = json!("%%%")), false),
+        ("a missing context", odd.with(|k| k["current-context"] = json!("gone")), false),
         ("an empty context", odd.with(|k| k["current-context"] = json!("")), false),
-        (
-            "a user that is not there",
-            odd.with(|k| k["contexts"][0]["context"]["user"] = json!("gone")),
-            false,
-        ),
+        ("a missing user", odd.with(|k| k["contexts"][0]["context"]["user"] = json!("gone")), false),
         ("a plugin that answers nothing", odd.with(|k| *user(k) = plugin("true")), false),
         ("a plugin that fails", odd.with(|k| *user(k) = plugin("false")), false),
         ("a plugin that is not installed", odd.with(|k| *user(k) = plugin("no-such-login")), false),
         (
-            "a provider that is gone",
+            "a removed auth provider",
             odd.with(|k| *user(k) = json!({"auth-provider": {"name": "gcp"}})),
             false,
         ),
     ];
-    // An existing cluster keeps it for itself.
+    // An existing cluster does not expose it.
     if leaf.is_file() {
         let own_leaf = |k: &mut Value| {
             cluster(k)["certificate-authority-data"].take();
@@ -283,7 +279,7 @@ fn odd_kubeconfigs_are_taken_as_kubectl_takes_them() {
     for (what, kubeconfig, works) in cases {
         let path = odd.write("odd-kubeconfig", kubeconfig);
         let ran = odd.home.run(["whoami", "--kubeconfig", path.to_str().unwrap()]);
-        let found = (odd.kubectl_takes(&path), ran.code == Some(0));
+        let found = (odd.kubectl_accepts(&path), ran.code == Some(0));
         if found != (works, works) {
             differences.push(format!("{what}: kubectl and kf: {found:?}: {}", ran.transcript()));
         }
@@ -292,8 +288,8 @@ fn odd_kubeconfigs_are_taken_as_kubectl_takes_them() {
 }
 
 #[test]
-fn empty_current_context_leaves_it_to_the_next_file() {
-    let odd = Odd::new("current-context");
+fn empty_current_context_falls_through_to_next_file() {
+    let odd = Fixture::new("current-context");
     let first = odd.write("first", "apiVersion: v1\nkind: Config\ncurrent-context: \"\"\n");
     let list = std::env::join_paths([first, odd.team.kubeconfig(User::Viewer)]).unwrap();
     let home = Home::with_commands(&["whoami"]).env("KUBECONFIG", list.to_str().unwrap());
@@ -302,10 +298,10 @@ fn empty_current_context_leaves_it_to_the_next_file() {
     assert!(output_of(kubectl.env("KUBECONFIG", &list).args(["auth", "whoami"])).status.success());
 }
 
-/// Of several files the first to name a thing counts, entry by entry.
+/// Of several files, the first to name an entry wins.
 #[test]
-fn kubeconfigs_are_merged_as_kubectl_merges_them() {
-    let odd = Odd::new("merged");
+fn kubeconfigs_are_merged_as_by_kubectl() {
+    let odd = Fixture::new("merged");
     let whole = odd.write("whole", odd.with(|_| {}));
     let part = |name: &str, keep: &str| {
         let kept = odd.kubeconfig[keep].clone();
@@ -341,7 +337,7 @@ fn kubeconfigs_are_merged_as_kubectl_merges_them() {
             [list.clone(), [":".as_ref(), list.as_os_str(), ":".as_ref()].into_iter().collect::<OsString>()]
         {
             let mut kubectl = Command::new(odd.team.kubectl_path());
-            // Without the service account of a pod, and without a server at the port that kubectl tries by itself.
+            // Assumes no service account of a pod, and no server at the port that kubectl tries by default.
             kubectl.env("KUBECONFIG", &list).args(["auth", "whoami"]);
             let theirs = output_of(&mut kubectl);
             assert_eq!(theirs.status.success(), works, "kubectl: {list:?}: {theirs:?}");
@@ -351,9 +347,9 @@ fn kubeconfigs_are_merged_as_kubectl_merges_them() {
     }
 }
 
-/// As of a shell variable that is not set.
+/// As from an unset shell variable.
 #[test]
-fn flag_with_an_empty_value_is_not_given() {
+fn empty_flag_value_counts_as_unset() {
     let team = Team::new("empty-flags");
     let home = team.home(User::Viewer, &["whoami"]);
     let ran = home.run(["whoami", "-n", "", "--context", "", "--kubeconfig", "", "-o", "json"]).success();
@@ -368,8 +364,8 @@ fn flag_with_an_empty_value_is_not_given() {
 }
 
 #[test]
-fn context_without_credentials() {
-    let odd = Odd::new("anonymous");
+fn context_without_credentials_is_refused() {
+    let odd = Fixture::new("anonymous");
     let path = odd.write("anonymous", odd.with(|k| *user(k) = json!({})));
     kf_snapshot!(odd.home.run_in_vain(["whoami", "--kubeconfig", path.to_str().unwrap()]), @"
     exit: 3

@@ -1,11 +1,11 @@
-//! `kf command add ./x.wasm`: a component of this machine, for its author.
+//! `kf command add ./x.wasm`: local components, for their authors.
 
 use std::path::{Path, PathBuf};
 
 use crate::common::registry::{self, published, set_up};
 use crate::common::{Home, Ran};
 
-/// A folder with a built command, its manifest beside it.
+/// A folder with the component and the manifest of a command.
 fn component(name: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let wasm = registry::only(name, folder.path()).join(name).join("plugin.wasm");
@@ -66,7 +66,7 @@ fn name_stays_with_its_registry() {
 }
 
 #[test]
-fn name_and_component_of_that_name_are_refused_together() {
+fn name_and_component_with_same_name_are_refused() {
     let home = Home::empty();
     set_up(&home, published());
     let (_folder, wasm) = component("hello");
@@ -82,7 +82,7 @@ fn name_and_component_of_that_name_are_refused_together() {
 }
 
 #[test]
-fn what_is_no_command_is_refused_and_changes_nothing() {
+fn invalid_component_is_refused() {
     let (home, (_folder, wasm)) = (Home::empty(), component("hello"));
     add(&home, &wasm.with_file_name("absent.wasm"), &[]).code(2);
     add(&home, &wasm.with_file_name("script.py"), &[]).code(2);

@@ -1,4 +1,4 @@
-//! Logs as long and as many as training makes them, beside kubectl.
+//! Long logs and logs of many pods, compared with kubectl.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -12,14 +12,14 @@ use crate::common::servers::Proxy;
 use crate::common::team::Team;
 use crate::common::{Home, ending_of, until};
 
-/// Of 102 bytes each, so that it is more than 100 MB.
+/// Of 102 bytes each, together more than 100 MB.
 const LINES: u32 = 1_000_000;
 
-/// The length of what comes before them, and of all.
+/// The length of the line before them, and of everything.
 const FIRST_LINE: u64 = "waiting\n".len() as u64;
 const ALL: u64 = FIRST_LINE + LINES as u64 * 102;
 
-/// A digest of all a program prints, and how much that was, which `bytes` counts meanwhile.
+/// A digest and the length of a program's output; `bytes` counts it meanwhile.
 fn printed(mut command: Command, bytes: &AtomicU64) -> (String, u64) {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
     let mut out = child.stdout.take().unwrap();
@@ -47,8 +47,8 @@ fn printed(mut command: Command, bytes: &AtomicU64) -> (String, u64) {
 }
 
 #[test]
-fn a_long_log_is_followed_to_the_byte_as_kubectl_does() {
-    if skip_without_node("a_long_log_is_followed_to_the_byte_as_kubectl_does") {
+fn long_log_is_followed_byte_for_byte() {
+    if skip_without_node("long_log_is_followed_byte_for_byte") {
         return;
     }
     let team = Team::with_node("long");
@@ -90,7 +90,7 @@ spec:
         };
         until(|| both_have(FIRST_LINE));
         team.admin(&["exec", "long", "--", "touch", "/tmp/go"]);
-        // The kubelet may miss the end of a log whose container ends at once.
+        // The kubelet may lose the end of the log if the container ends at once.
         until(|| both_have(ALL));
         team.admin(&["exec", "long", "--", "touch", "/tmp/end"]);
         (theirs.join().unwrap(), ours.join().unwrap())
@@ -99,7 +99,7 @@ spec:
     assert_eq!(ours, theirs);
 }
 
-/// Sixteen pods that print until they are told to end. The sixth fails once when it is told to.
+/// Sixteen pods that print until `end` is signaled. The sixth fails once after `fail`.
 fn sixteen() -> String {
     format!(
         "apiVersion: batch/v1
@@ -134,8 +134,8 @@ spec:
     )
 }
 
-/// Tells the pods something.
-fn tell(team: &Team, words: &[&str]) {
+/// Signals the pods through a config map.
+fn signal(team: &Team, words: &[&str]) {
     let data: Vec<String> = words.iter().map(|word| format!("{word}: ''")).collect();
     team.apply(&format!(
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: told}}\ndata: {{{}}}\n",
@@ -143,7 +143,7 @@ fn tell(team: &Team, words: &[&str]) {
     ));
 }
 
-/// What each rank has said, in order.
+/// The lines of each rank, in order.
 fn by_rank(lines: &[String]) -> BTreeMap<&str, Vec<&str>> {
     let mut said: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for line in lines {
@@ -153,7 +153,7 @@ fn by_rank(lines: &[String]) -> BTreeMap<&str, Vec<&str>> {
     said
 }
 
-/// Waits until every rank has said so many more lines.
+/// Waits until every rank has printed this many more lines.
 #[track_caller]
 fn wait_for_lines_of_all(kf: &Following, more: usize) {
     let counts = || -> BTreeMap<String, usize> {
@@ -166,40 +166,40 @@ fn wait_for_lines_of_all(kf: &Following, more: usize) {
         if done.count() == 16 {
             Ok(())
         } else {
-            Err(format!("not all of 16 said {more} lines more: {now:?}"))
+            Err(format!("not all of 16 printed {more} more lines: {now:?}"))
         }
     });
 }
 
-/// Breaks every connection, and lets new ones through once one has been tried.
+/// Breaks every connection, and accepts new ones after the first was refused.
 fn break_connections(proxy: &Proxy) {
-    proxy.cut();
+    proxy.disconnect();
     proxy.wait_until_tried();
-    proxy.mend();
+    proxy.reconnect();
 }
 
 #[test]
-fn the_logs_of_sixteen_pods_hold_each_line_once_and_in_order() {
-    if skip_without_node("the_logs_of_sixteen_pods_hold_each_line_once_and_in_order") {
+fn logs_of_sixteen_pods_have_each_line_once_in_order() {
+    if skip_without_node("logs_of_sixteen_pods_have_each_line_once_in_order") {
         return;
     }
     let team = Team::with_node("sixteen");
-    let proxy = Proxy::before(&team.kubeconfig(User::DataScientist));
+    let proxy = Proxy::in_front_of(&team.kubeconfig(User::DataScientist));
     let home = Home::with_commands(&["logs"]).kubeconfig(proxy.kubeconfig());
     team.apply(&sixteen());
     let kf = Following::start(&home, &["logs", "job/many", "--all", "-f"]);
 
-    // The connections break before the sixth pod is started again, just then, and after.
+    // The connections break before, during and after the restart of the sixth pod.
     wait_for_lines_of_all(&kf, 10);
     break_connections(&proxy);
     wait_for_lines_of_all(&kf, 10);
-    tell(&team, &["fail"]);
+    signal(&team, &["fail"]);
     kf.line("[rank-5] first run ends");
     break_connections(&proxy);
     kf.line("[rank-5] second run, line 20");
     break_connections(&proxy);
     wait_for_lines_of_all(&kf, 10);
-    tell(&team, &["end"]);
+    signal(&team, &["end"]);
 
     let (status, stdout, stderr) = kf.finish_with_lines();
     assert_eq!(status.code(), Some(0), "{stderr:#?}");
@@ -217,6 +217,6 @@ fn the_logs_of_sixteen_pods_hold_each_line_once_and_in_order() {
             assert_eq!(of_run, expected, "{rank}\n{stderr:#?}");
             rest = of_next;
         }
-        assert!(rest.is_empty(), "{rank} said more: {rest:?}");
+        assert!(rest.is_empty(), "{rank} printed more: {rest:?}");
     }
 }

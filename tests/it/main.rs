@@ -1,6 +1,6 @@
-//! What users rely on, end to end: kf as they type it, and a real cluster behind it.
+//! End-to-end tests: kf as a user runs it, with a real cluster.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests, too")]
-#![expect(unreachable_pub, reason = "a test program has no outside to reach from")]
+#![expect(unreachable_pub, reason = "a test program exports nothing")]
 
 mod common;
 
@@ -9,6 +9,7 @@ mod api_server_restarts;
 mod author;
 mod bad_input;
 mod beside_kubectl;
+mod broken_kinds;
 mod broker;
 mod built_in;
 mod cluster;
@@ -18,14 +19,11 @@ mod connecting;
 mod consent;
 mod demo;
 mod doctor;
-mod endings;
 mod events;
-mod faulty_kinds;
-mod faulty_parts;
 mod first_screen;
 mod following;
+mod home_files;
 mod hostile_text;
-mod house;
 mod interrupted;
 mod killed;
 mod kubeconfigs;
@@ -37,18 +35,20 @@ mod memory;
 mod namespaces;
 mod notebooks;
 mod output;
-mod own_files;
+mod partial_failures;
 mod pipeline;
-mod planted;
-mod reachable;
+mod pod_failures;
 mod reasons;
 mod reference;
 mod remove;
+mod repository;
 mod rights;
 mod rows;
 mod running;
 mod serve;
+mod services_and_top;
 mod sessions;
+mod tampered_files;
 mod tensorboard;
 mod training;
 mod tuning;

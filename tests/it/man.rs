@@ -1,4 +1,4 @@
-//! `kf man`: pages from receipts, no guest is started.
+//! `kf man`: pages from receipts, without starting a guest.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -6,7 +6,7 @@ use crate::common::Home;
 use crate::kf_snapshot;
 
 #[test]
-fn page_of_a_command_has_its_help_its_examples_and_its_rights() {
+fn command_page_has_help_examples_and_rights() {
     let home = Home::with_commands(&["hello"]);
     let page = home.run_in_vain(["man", "hello"]).success().stdout;
     for part in [
@@ -20,7 +20,7 @@ fn page_of_a_command_has_its_help_its_examples_and_its_rights() {
 }
 
 #[test]
-fn page_of_kf_names_every_command() {
+fn kf_page_lists_every_command() {
     let home = Home::with_commands(&["hello", "notebook"]);
     let page = home.run(["man"]).success().stdout;
     for name in ["kf\\-command(1)", "kf\\-doctor(1)", "kf\\-hello(1)", "kf\\-notebook(1)"] {
@@ -32,7 +32,7 @@ fn page_of_kf_names_every_command() {
 }
 
 #[test]
-fn command_that_is_not_there_has_no_page() {
+fn unknown_command_has_no_page() {
     let home = Home::with_commands(&["hello"]);
     kf_snapshot!(home.run_in_vain(["man", "helo"]), @"
     exit: 5
@@ -77,14 +77,14 @@ fn directory_gets_a_page_for_each_command_and_keeps_other_files() {
     let page = dir.join("kf-hello.1");
     assert_eq!(fs_err::read_to_string(&page).unwrap(), home.run(["man", "hello"]).success().stdout);
     assert_eq!(fs_err::metadata(&page).unwrap().permissions().mode() & 0o777, 0o644);
-    // The same again is the same bytes.
+    // A second run writes the same bytes.
     let before = home.state();
     home.run(["man", "--dir", &dir.display().to_string()]).success();
     assert_eq!(home.state(), before);
 }
 
 #[test]
-fn directory_that_cannot_be_made_is_named() {
+fn directory_that_cannot_be_created_is_reported() {
     let home = Home::empty();
     fs_err::write(home.path().join("file"), "").unwrap();
     let ran = home.run_in_vain(["man", "--dir", "file/man1"]).code(1);

@@ -1,4 +1,4 @@
-//! Files that people have: what Kubernetes makes of their YAML, beside kubectl.
+//! YAML and JSON files, compared with kubectl.
 
 use std::process::Command;
 
@@ -15,7 +15,7 @@ const MEANING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../kf-plugin-sdk/tes
 
 /// The SDK's tests compare kf with this table.
 #[test]
-fn kubectl_reads_the_table_of_values_as_it_is_written_down() {
+fn kubectl_reads_yaml_values_as_recorded() {
     let team = Team::new("yaml-values");
     let mut kubectl = Command::new(team.kubectl_path());
     let output = output_of(kubectl.args(["annotate", "--local", "-f", VALUES, "-o", "json", "a=b"]));
@@ -25,7 +25,7 @@ fn kubectl_reads_the_table_of_values_as_it_is_written_down() {
     assert_eq!(read["spec"], expected);
 }
 
-/// A job with a patch of its runtime's pods, in the words of YAML 1.1.
+/// A job with a patch of its runtime's pods, with values as YAML 1.1 reads them.
 fn job(name: &str) -> String {
     format!(
         "apiVersion: trainer.kubeflow.org/v1alpha1
@@ -56,7 +56,7 @@ spec:
 }
 
 #[test]
-fn job_of_a_file_is_what_kubectl_makes_of_it() {
+fn job_from_file_matches_kubectl() {
     let team = Team::new("yaml-job");
     let home = team.home(User::DataScientist, &["train"]);
     fs_err::write(home.path().join("kf.yaml"), job("by-kf")).unwrap();
@@ -66,7 +66,7 @@ fn job_of_a_file_is_what_kubectl_makes_of_it() {
     let spec = |name: &str| {
         let text = team.admin(&["get", "trainjob", name, "-o", "jsonpath={.spec}"]);
         let mut spec: Value = serde_json::from_str(&text).unwrap();
-        // When the API server took it.
+        // Set by the API server.
         spec["runtimePatches"][0].as_object_mut().unwrap().remove("time");
         spec
     };
@@ -80,7 +80,7 @@ fn job_of_a_file_is_what_kubectl_makes_of_it() {
 }
 
 #[test]
-fn exported_jobs_lists_and_json_are_submitted_as_they_are() {
+fn exported_yaml_lists_and_json_are_accepted() {
     let team = Team::new("yaml-export");
     let home = team.home(User::DataScientist, &["train"]);
     team.apply(&job("first"));
@@ -107,7 +107,7 @@ fn exported_jobs_lists_and_json_are_submitted_as_they_are() {
 }
 
 #[test]
-fn value_of_another_type_is_told_to_the_end() {
+fn type_error_is_shown_in_full() {
     let team = Team::new("yaml-type");
     let home = team.home(User::DataScientist, &["train"]);
     let file = job("mnist").replace("value: \"on\"", "value: on");
@@ -121,7 +121,7 @@ fn value_of_another_type_is_told_to_the_end() {
 }
 
 #[test]
-fn name_its_pods_cannot_have_is_refused() {
+fn name_too_long_for_pods_is_refused() {
     let team = Team::new("long-name");
     let home = team.home(User::DataScientist, &["train"]);
     let before = team.versions();
@@ -136,7 +136,7 @@ fn name_its_pods_cannot_have_is_refused() {
 }
 
 #[test]
-fn what_a_file_says_twice_or_not_at_all_is_told_in_plain_words() {
+fn malformed_job_files_are_explained() {
     let home = Home::with_commands(&["train"]);
     let kubeconfig = kubeconfig_for(&home, "https://127.0.0.1:1", None);
     let refused = |text: &str| {

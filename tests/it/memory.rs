@@ -1,10 +1,10 @@
-//! What kf needs beside the memory that a command may have: [`HOST_MEMORY`], whatever the command calls and whatever
-//! an API server answers.
+//! kf needs at most [`HOST_MEMORY`] in addition to the command's own memory, for any call of the command and any
+//! response of an API server.
 //!
-//! The guest `hungry` has an attack for each function of the ABI, and takes all memory it may have itself before
-//! it begins. Each runs in a kf of its own, whose peak is compared with that of a kf whose guest does nothing. A
-//! process tells the peak of its children only once they have ended, and of all of them together. So between this
-//! program and kf there is another, which has no other child: [`measured`] below.
+//! The guest `hungry` has an attack for each function of the ABI, and first allocates all memory that it may have
+//! itself. Each attack runs in its own kf, whose peak is compared with that of a kf whose guest does nothing. A
+//! process can read only the combined peak of all its ended children. So between this program and kf there is another
+//! process with kf as its only child: [`measure_peak`] below.
 
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
@@ -15,13 +15,13 @@ use kf_sandbox::Limits;
 use kf_sandbox::limits::HOST_MEMORY;
 use nix::sys::resource::{UsageWho, getrusage};
 
-use crate::common::liar::{LIES, Lie, serve};
+use crate::common::hostile_server::{PAYLOADS, Payload, serve};
 use crate::common::servers::kubeconfig_for;
 use crate::common::{Home, attacks, kf_program, output_of};
 
-/// The answers that cost most where a function is answered.
-fn lies(function: &str) -> &'static [Lie] {
-    use Lie::{Bytes, Endless, Error, Headers, Items, None, Numbers, Text, Values};
+/// The responses that cost most memory for each function.
+fn payloads(function: &str) -> &'static [Payload] {
+    use Payload::{Bytes, Endless, Error, Headers, Items, None, Numbers, Text, Values};
     match function {
         "kube.get" => &[Items, Values, Text, Endless, Bytes, Error, Headers],
         "kube.list" => &[Items, Values, Text, Numbers, Endless, Error],
@@ -42,11 +42,11 @@ fn lies(function: &str) -> &'static [Lie] {
     }
 }
 
-/// Attacks of a function beside the first, and one of what a guest has beside the ABI.
-const MORE: [&str; 5] =
+/// More attacks on single functions, and one on the WASI streams.
+const EXTRA_ATTACKS: [&str; 5] =
     ["ui.table/cells", "ui.table/wide", "ui.table/columns", "ui.table/nested", "wasi.streams"];
 
-/// The functions of the ABI, as `interface.function` and `interface.resource.function`. Dropping is none.
+/// The functions of the ABI, as `interface.function` and `interface.resource.function`, without destructors.
 fn functions() -> BTreeSet<String> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../kf-plugin-sdk/wit/since-0.1.0");
     let mut functions = BTreeSet::new();
@@ -78,7 +78,7 @@ fn functions() -> BTreeSet<String> {
 }
 
 #[test]
-fn functions_of_the_abi_are_all_found() {
+fn all_abi_functions_are_found() {
     let functions = functions();
     for name in [
         "kube.get",
@@ -94,10 +94,10 @@ fn functions_of_the_abi_are_all_found() {
     assert!(functions.len() > 50, "{functions:?}");
 }
 
-/// Runs kf with these words in this home, and says what its peak was.
+/// Runs kf with these arguments in this home, and prints its peak.
 #[test]
-#[ignore = "run by the tests below"]
-fn measured() {
+#[ignore = "a helper process of the tests below"]
+fn measure_peak() {
     let variable = |name: &str| std::env::var_os(name).unwrap().into_string().unwrap();
     let home = variable("KF_TEST_HOME");
     let mut command = Command::new(kf_program());
@@ -120,30 +120,30 @@ fn measured() {
     println!("\npeak {peak} KiB, {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
 }
 
-/// The peak of a run in bytes, and how it ended.
+/// The peak of a run in bytes, and its exit status and stderr.
 fn peak(home: &Home, words: &str) -> (usize, String) {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["memory::measured", "--exact", "--ignored", "--nocapture"])
+        .args(["memory::measure_peak", "--exact", "--ignored", "--nocapture"])
         .env("KF_TEST_HOME", home.path())
         .env("KF_TEST_WORDS", words)
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let (_, line) = said.split_once("\npeak ").unwrap_or_else(|| panic!("{said}"));
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (_, line) = stdout.split_once("\npeak ").unwrap_or_else(|| panic!("{stdout}"));
     let (kibibytes, ended) = line.split_once(" KiB, ").unwrap();
     (kibibytes.parse::<usize>().unwrap() << 10, ended.lines().take(4).collect::<Vec<_>>().join(" | "))
 }
 
-/// A home with files and a directory to read.
-fn home(lie: Lie) -> Home {
+/// A home with large files and a deep directory.
+fn home(payload: Payload) -> Home {
     let home = attacks::home(&["hungry"]);
-    kubeconfig_for(&home, &serve(lie), None);
+    kubeconfig_for(&home, &serve(payload), None);
     let folder = home.path().join("folder");
     fs_err::create_dir(&folder).unwrap();
     for place in [home.path(), &folder] {
         fs_err::write(place.join("large"), vec![b'x'; 16 << 20]).unwrap();
     }
-    // As deep as a walk goes, with long names all the way.
+    // As deep as kf walks, with long names.
     let mut deep = folder;
     for _ in 0..15 {
         deep = deep.join("d".repeat(250));
@@ -163,29 +163,31 @@ const MIB: usize = 1 << 20;
 
 #[test]
 fn host_memory_is_bounded_over_all_functions_and_answers() {
-    let homes: Vec<(Lie, Home)> = LIES.into_iter().map(|lie| (lie, home(lie))).collect();
-    let home = |lie: Lie| &homes.iter().find(|(of, _)| *of == lie).unwrap().1;
-    let (baseline, _) = peak(home(Lie::None), &words("nothing"));
+    let homes: Vec<(Payload, Home)> = PAYLOADS.into_iter().map(|payload| (payload, home(payload))).collect();
+    let home = |payload: Payload| &homes.iter().find(|(of, _)| *of == payload).unwrap().1;
+    let (baseline, _) = peak(home(Payload::None), &words("nothing"));
     let mut wanted: Vec<String> =
         functions().into_iter().filter(|name| name != "describe" && name != "complete").collect();
-    wanted.extend(MORE.iter().map(|name| (*name).to_owned()));
-    let mut runs: Vec<(Lie, String)> =
-        wanted.iter().flat_map(|name| lies(name).iter().map(move |lie| (*lie, words(name)))).collect();
-    runs.push((Lie::None, "-- kf hungry ".to_owned()));
+    wanted.extend(EXTRA_ATTACKS.iter().map(|name| (*name).to_owned()));
+    let mut runs: Vec<(Payload, String)> = wanted
+        .iter()
+        .flat_map(|name| payloads(name).iter().map(move |payload| (*payload, words(name))))
+        .collect();
+    runs.push((Payload::None, "-- kf hungry ".to_owned()));
     runs.reverse();
     let (runs, too_much) = (Mutex::new(runs), Mutex::new(Vec::new()));
-    let most = Limits::default().memory + HOST_MEMORY;
+    let limit = Limits::default().memory + HOST_MEMORY;
     thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 loop {
-                    let Some((lie, words)) = runs.lock().unwrap().pop() else { return };
-                    let (peak, ended) = peak(home(lie), &words);
+                    let Some((payload, words)) = runs.lock().unwrap().pop() else { return };
+                    let (peak, ended) = peak(home(payload), &words);
                     let more = peak.saturating_sub(baseline);
-                    let line = format!("{:>5} MiB  {words:.40} ({lie:?}): {ended:.300}", more / MIB);
+                    let line = format!("{:>5} MiB  {words:.40} ({payload:?}): {ended:.300}", more / MIB);
                     println!("{line}");
                     let begun = ended.contains("hungry") || words.starts_with("-- ");
-                    if more > most || !begun || ended.contains("exit status: 99") {
+                    if more > limit || !begun || ended.contains("exit status: 99") {
                         too_much.lock().unwrap().push(line);
                     }
                 }
@@ -193,5 +195,10 @@ fn host_memory_is_bounded_over_all_functions_and_answers() {
         }
     });
     let too_much = too_much.into_inner().unwrap();
-    assert!(too_much.is_empty(), "more than {} MiB, or not attacked:\n{}", most / MIB, too_much.join("\n"));
+    assert!(
+        too_much.is_empty(),
+        "more than {} MiB, or the attack did not run:\n{}",
+        limit / MIB,
+        too_much.join("\n")
+    );
 }

@@ -1,4 +1,4 @@
-//! Making, choosing and deleting namespaces on a real API server.
+//! Creating, selecting and deleting namespaces on a real API server.
 
 use kf_tests::cluster::User;
 use serde_json::Value;
@@ -7,22 +7,22 @@ use crate::common::team::Team;
 use crate::common::terminal::{Terminal, shown};
 use crate::common::{Home, Ran, registry};
 
-/// Where kf keeps which namespace is in use.
-const KEPT: &str = ".local/state/kf/selection/namespaces.json";
+/// The file with the selected namespace.
+const SELECTION_FILE: &str = ".local/state/kf/selection/namespaces.json";
 
 fn json(ran: &Ran) -> Value {
     serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}", ran.transcript()))
 }
 
-/// In which namespace a command would work now.
+/// The namespace that a command would use now.
 #[track_caller]
 fn in_use(home: &Home) -> String {
     let ran = home.run(["whoami", "-o", "json"]).success();
     json(&ran)["namespace"].as_str().unwrap().to_owned()
 }
 
-/// A data scientist whom an administrator lets make namespaces and delete her own. She is the
-/// test's own person: what dana may do in the whole cluster is every test's business.
+/// A user who may create namespaces and delete hers. It is the test's own user, as cluster-wide rights of dana would
+/// affect every test.
 struct Maker<'a> {
     team: &'a Team,
     name: String,
@@ -52,7 +52,7 @@ subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: {name}}}]
         Self { team, name, made }
     }
 
-    /// A home whose kubeconfig lets the administrator act as her.
+    /// A home whose kubeconfig impersonates her as the admin.
     fn home(&self, commands: &[&str]) -> Home {
         let text = fs_err::read_to_string(self.team.kubeconfig(User::Admin)).unwrap();
         let mut kubeconfig: Value = serde_saphyr::from_str(&text).unwrap();
@@ -63,8 +63,8 @@ subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: {name}}}]
         home.kubeconfig(&path)
     }
 
-    /// Gives her the role `edit` in what she made.
-    fn let_edit(&self) {
+    /// Gives her the role `edit` in her namespace.
+    fn grant_edit(&self) {
         let user = format!("--user={}", self.name);
         self.team.admin(&["-n", &self.made, "create", "rolebinding", "mia", "--clusterrole=edit", &user]);
         self.team.wait_until_allowed_in(&self.made, &self.name, "list", "pods");
@@ -86,20 +86,20 @@ impl Drop for Maker<'_> {
 }
 
 #[test]
-fn a_namespace_is_made_used_and_deleted() {
+fn namespace_is_created_used_and_deleted() {
     let team = Team::new("spaces");
     let maker = Maker::new(&team);
     let made = maker.made.as_str();
     let home = maker.home(&["create", "delete", "use", "whoami"]);
 
-    // Nobody who makes a namespace has rights in it; she is told whom to ask, and for what.
+    // Creating a namespace gives no rights in it; kf prints whom to ask for which role.
     let ran = home.run(["create", made, "--use"]).success();
     assert_eq!(ran.stdout, format!("namespace/{made} created and in use\n"));
     assert!(ran.stderr.contains(&format!("you have no rights in {made} yet")), "{}", ran.transcript());
     let label = "jsonpath={.metadata.labels.app\\.kubernetes\\.io/managed-by}";
     assert_eq!(team.admin(&["get", "namespace", made, "-o", label]), "kf");
     assert_eq!(in_use(&home), made);
-    maker.let_edit();
+    maker.grant_edit();
 
     let ran = home.run_in_vain(["create", made]).code(1);
     assert!(
@@ -109,11 +109,11 @@ fn a_namespace_is_made_used_and_deleted() {
     );
     assert!(ran.stderr.ends_with(&format!("hint: kf use {made}\n")), "{}", ran.transcript());
 
-    // What -n and KF_NAMESPACE name goes before, and the kubeconfig was never written.
+    // `-n` and KF_NAMESPACE take precedence, and the kubeconfig is never written.
     let named = json(&home.run(["-n", team.name(), "whoami", "-o", "json"]).success());
     assert_eq!(named["namespace"], team.name());
     home.run(["use", "-"]).success();
-    assert_eq!(in_use(&home), team.name(), "before the first choice it was the kubeconfig's");
+    assert_eq!(in_use(&home), team.name(), "before the first selection it was the kubeconfig's");
     home.run(["use", made]).success();
 
     team.admin(&["-n", made, "create", "deployment", "api", "--image=kf.test/none", "--replicas=0"]);
@@ -136,18 +136,18 @@ fn a_namespace_is_made_used_and_deleted() {
     assert!(status.success() && screen.contains(&format!("namespace/{made} deleted")), "{screen}");
     assert!(!maker.is_there());
 
-    // It is still in use, which commands say; it cannot be chosen any more.
+    // It is still selected, but cannot be selected again.
     home.run_in_vain(["use", made]).code(5);
 }
 
 #[test]
-fn what_holds_a_namespace_is_said_and_nothing_is_forced() {
+fn stuck_namespace_deletion_reports_finalizer() {
     let team = Team::new("held");
     let maker = Maker::new(&team);
     let made = maker.made.as_str();
     let home = maker.home(&["create", "delete"]);
     home.run(["create", made]).success();
-    maker.let_edit();
+    maker.grant_edit();
     team.apply(&format!(
         "apiVersion: v1
 kind: ConfigMap
@@ -163,7 +163,7 @@ metadata: {{name: held, namespace: {made}, finalizers: [kf.test/hold]}}
     let ran = home.run_in_vain(["create", made]).code(1);
     assert!(ran.stderr.contains("is still being deleted"), "{}", ran.transcript());
 
-    // Its controller lets go; following it again sees the end.
+    // Once its controller removes the finalizer, the deletion completes.
     let patch = r#"{"metadata":{"finalizers":null}}"#;
     team.admin(&["-n", made, "patch", "configmap", "held", "--type=merge", "-p", patch]);
     home.run(["delete", made]).success();
@@ -171,7 +171,7 @@ metadata: {{name: held, namespace: {made}, finalizers: [kf.test/hold]}}
 }
 
 #[test]
-fn who_may_neither_make_nor_delete_learns_which_right_is_missing() {
+fn user_without_namespace_rights_sees_missing_right() {
     let team = Team::new("no-spaces");
     for user in [User::DataScientist, User::Viewer] {
         let home = team.home(user, &["create", "delete", "use"]);
@@ -182,7 +182,7 @@ fn who_may_neither_make_nor_delete_learns_which_right_is_missing() {
         let ran = home.run_in_vain(["delete", team.name(), "--confirm", team.name()]).code(4);
         assert!(ran.stderr.contains(&format!("✗ {who} has no `delete namespaces`")), "{}", ran.transcript());
         assert!(ran.stderr.contains("hint: ask an administrator of the cluster"), "{}", ran.transcript());
-        // Her own namespace she may use, and so may he: a role in it is enough.
+        // Any role in a namespace is enough to select it.
         home.run(["use", team.name()]).success();
         home.run_in_vain(["use", "kf-test-never-made"]).code(4);
     }
@@ -191,14 +191,14 @@ fn who_may_neither_make_nor_delete_learns_which_right_is_missing() {
 }
 
 #[test]
-fn what_was_chosen_for_another_cluster_is_refused() {
+fn selection_for_another_cluster_is_refused() {
     let team = Team::new("stale");
     let home = team.home(User::DataScientist, &["use", "whoami"]);
     home.run(["use", team.name()]).success();
-    let kept = fs_err::read_to_string(home.path().join(KEPT)).unwrap();
+    let kept = fs_err::read_to_string(home.path().join(SELECTION_FILE)).unwrap();
     assert!(kept.contains("\"format\": 1"), "{kept}");
 
-    // The context's name stays, where it leads does not.
+    // The context keeps its name but has another server.
     let text = fs_err::read_to_string(team.kubeconfig(User::DataScientist)).unwrap();
     let lines = text.lines().map(|line| match line.split_once("server:") {
         Some((before, _)) => format!("{before}server: https://127.0.0.1:1\n"),
@@ -214,20 +214,20 @@ fn what_was_chosen_for_another_cluster_is_refused() {
         ran.transcript()
     );
     assert!(ran.stderr.contains("hint: kf use NAMESPACE"), "{}", ran.transcript());
-    // Named, it is what the person means.
+    // A namespace named explicitly is used.
     let ran = home.run_in_vain(["--kubeconfig", elsewhere, "-n", team.name(), "whoami"]);
     assert_eq!(ran.code, Some(7), "{}", ran.transcript());
     let home = home.env("KF_NAMESPACE", team.name());
     assert_eq!(home.run_in_vain(["--kubeconfig", elsewhere, "whoami"]).code, Some(7));
-    assert_eq!(fs_err::read_to_string(home.path().join(KEPT)).unwrap(), kept);
+    assert_eq!(fs_err::read_to_string(home.path().join(SELECTION_FILE)).unwrap(), kept);
 }
 
 #[test]
-fn a_newer_or_broken_note_is_left_alone() {
+fn newer_or_broken_selection_file_is_kept() {
     let team = Team::new("newer");
     let home = team.home(User::DataScientist, &["use", "whoami"]);
     home.run(["use", team.name()]).success();
-    let path = home.path().join(KEPT);
+    let path = home.path().join(SELECTION_FILE);
     for text in ["{\"format\": 2}", "not JSON"] {
         fs_err::write(&path, text).unwrap();
         let ran = home.run_in_vain(["whoami"]).code(1);
@@ -238,7 +238,7 @@ fn a_newer_or_broken_note_is_left_alone() {
 }
 
 #[test]
-fn choosing_is_a_right_of_its_own() {
+fn selecting_namespace_needs_its_own_permission() {
     let home = Home::empty();
     registry::set_up(&home, registry::published());
     let ran = home.run(["command", "add", "use"]).code(8);
@@ -249,7 +249,7 @@ fn choosing_is_a_right_of_its_own() {
     let described = json(&home.run(["command", "describe", "use", "-o", "json"]));
     assert_eq!(described["selection"], true);
 
-    // A receipt that was edited to say so is no consent.
+    // Editing the receipt does not grant it.
     registry::add(&home, "whoami");
     let receipt = home.path().join(".local/share/kf/receipts/whoami.json");
     let mut edited: Value = serde_json::from_slice(&fs_err::read(&receipt).unwrap()).unwrap();

@@ -1,6 +1,6 @@
-//! Notebook servers of both kinds on a real node, with a real JupyterLab in them.
+//! Notebook servers of both kinds on a real node, with a real JupyterLab.
 //!
-//! The controllers are stand-ins; pods, stateful sets, events and JupyterLab are real.
+//! The controllers are fakes; pods, stateful sets, events and JupyterLab are real.
 
 use kf_tests::cluster::{BUSYBOX, Cluster, JUPYTERLAB, Part, Profile, User, skip_without_node};
 use serde_json::Value;
@@ -16,7 +16,7 @@ fn team(hint: &str) -> Team {
     Team::with_node(hint)
 }
 
-/// State and reason of a server in the table.
+/// State and reason of a server in the list.
 fn listed(home: &Home, name: &str) -> (String, String) {
     let ran = home.run(["notebook", "ls", "-o", "json"]).success();
     let rows: Vec<Value> = serde_json::from_str(&ran.stdout).unwrap();
@@ -25,7 +25,7 @@ fn listed(home: &Home, name: &str) -> (String, String) {
     (text("state"), text("why"))
 }
 
-/// Looks until the server has got there.
+/// Waits until the server has this state and reason.
 #[track_caller]
 fn until(home: &Home, name: &str, state: &str, why: &str) {
     crate::common::until(|| {
@@ -39,8 +39,8 @@ fn open(home: &Home, name: &str) -> Opened {
     Opened::start(home.kf(["notebook", "open", name, "--no-browser"]))
 }
 
-/// From stopped to running and to its page, and back; the same for both kinds.
-fn lives_a_day(home: &Home, kind: &str, name: &str) {
+/// Opens, stops, starts and opens a server again; the same for both kinds.
+fn check_lifecycle(home: &Home, kind: &str, name: &str) {
     assert_eq!(listed(home, name).0, "Running");
     let opened = open(home, name);
     let (status, body) = opened.get(&opened.path("lab"));
@@ -50,7 +50,7 @@ fn lives_a_day(home: &Home, kind: &str, name: &str) {
 
     let stopped = home.run(["notebook", "stop", name]).success();
     assert_eq!(stopped.stdout, format!("{kind}/{name} stopped\n"), "{}", stopped.transcript());
-    // Whoever was looking is told, and no port stays bound.
+    // `notebook open` ends with a message, and its port is released.
     let port = opened.port();
     let (code, said) = opened.finish();
     assert_eq!(code, Some(0), "{said}");
@@ -69,12 +69,12 @@ fn lives_a_day(home: &Home, kind: &str, name: &str) {
     let opened = open(home, name);
     assert_eq!(opened.get(&opened.path("lab")).0, 200);
     assert_eq!(opened.interrupt(), Some(130));
-    assert_eq!(listed(home, name).0, "Running", "whoever looks away leaves it running");
+    assert_eq!(listed(home, name).0, "Running", "interrupting `open` keeps it running");
 }
 
 #[test]
-fn a_notebook_lives_a_day() {
-    if skip_without_node("a_notebook_lives_a_day") {
+fn notebook_is_created_opened_stopped_and_started() {
+    if skip_without_node("notebook_is_created_opened_stopped_and_started") {
         return;
     }
     let team = team("notebook");
@@ -82,9 +82,9 @@ fn a_notebook_lives_a_day() {
     let ran =
         home.run(["notebook", "create", "alice", "--image", JUPYTERLAB, "--cpu", "500m", "--wait"]).success();
     assert_eq!(ran.stdout, "notebook/alice running\n", "{}", ran.transcript());
-    lives_a_day(&home, "notebook", "alice");
+    check_lifecycle(&home, "notebook", "alice");
 
-    // One word from stopped to the page; its pod is replaced while somebody looks.
+    // `kf jupyter` starts and opens it; its pod is replaced while the page is open.
     home.run(["notebook", "stop", "alice"]).success();
     let mut opened = Opened::start(home.kf(["jupyter", "--no-browser"]));
     assert_eq!(opened.get(&opened.path("lab")).0, 200);
@@ -94,8 +94,8 @@ fn a_notebook_lives_a_day() {
 }
 
 #[test]
-fn a_workspace_lives_a_day() {
-    if skip_without_node("a_workspace_lives_a_day") {
+fn workspace_is_created_opened_stopped_and_started() {
+    if skip_without_node("workspace_is_created_opened_stopped_and_started") {
         return;
     }
     let team = team("workspace");
@@ -123,34 +123,34 @@ spec:
 "
     ));
     let home = team.home(User::DataScientist, &["notebook", "status"]);
-    // She may not read kinds, so she has to know the ids.
+    // dana cannot read workspace kinds, so the ids have to be given.
     let ran = home.run(["notebook", "create", "w", "--kind", &kind]).code(2);
     assert!(ran.stderr.contains("no permission to read workspace kinds"), "{}", ran.transcript());
     let options = ["--image-option", "jl", "--pod-option", "old"];
     let ran = home.run(["notebook", "create", "w", "--kind", &kind].iter().chain(&options)).success();
     assert_eq!(ran.stdout, "workspace/w created\n");
-    // As kubectl does, kf takes the short name that the API server serves for the kind.
+    // Like kubectl, kf accepts the short name of the kind.
     assert_eq!(team.admin(&["get", "ws/w", "-o", "name"]).trim(), "workspace.kubeflow.org/w");
     assert_eq!(home.run(["status", "ws/w"]).success().row("workspace").split(' ').nth(1), Some("w"));
     home.run(["notebook", "start", "w", "--wait"]).success();
 
-    // The old option has been replaced; only its new id brings the new one.
+    // The old option redirects to a new one, which applies only after an update.
     until(&home, "w", "Running", "options jl and tiny replace the current ones");
     let ran = home.run(["notebook", "start", "w", "--update", "--yes", "--wait"]).success();
     assert_eq!(ran.stdout, "workspace/w running\n", "{}", ran.transcript());
     assert_eq!(listed(&home, "w"), ("Running".to_owned(), String::new()));
-    lives_a_day(&home, "workspace", "w");
+    check_lifecycle(&home, "workspace", "w");
     team.admin(&["delete", "workspacekind", &kind]);
 }
 
 #[test]
-fn one_that_does_not_start_is_mended_by_another_image_or_more_room() {
-    if skip_without_node("one_that_does_not_start_is_mended_by_another_image_or_more_room") {
+fn failing_notebook_recovers_with_new_image_or_quota() {
+    if skip_without_node("failing_notebook_recovers_with_new_image_or_quota") {
         return;
     }
-    let team = team("mended");
+    let team = team("recovered");
     let home = team.home(User::DataScientist, &["notebook", "status"]);
-    // An image that is not there: the pod would keep it for ever, whatever the spec says.
+    // With a missing image, the pod would never pick up a changed spec.
     home.run(["notebook", "create", "stuck", "--image", "kf.test/nosuch:1"]).success();
     until(&home, "stuck", "Failed", "cannot pull image kf.test/nosuch:1");
     let ran = home.run(["notebook", "start", "stuck", "--image", JUPYTERLAB, "--wait"]).success();
@@ -162,14 +162,14 @@ fn one_that_does_not_start_is_mended_by_another_image_or_more_room() {
     assert_eq!(listed(&home, "stuck").0, "Running");
     home.run(["notebook", "stop", "stuck"]).success();
 
-    // What cannot be made has an empty status.
+    // A pod that cannot be created leaves the status empty.
     team.apply(&format!(
         "apiVersion: v1\nkind: ResourceQuota\nmetadata: {{name: none, namespace: {}}}\nspec: {{hard: {{pods: '0'}}}}\n",
         team.name()
     ));
     home.run(["notebook", "start", "stuck"]).success();
     until(&home, "stuck", "Pending", "exceeded quota: none");
-    // Every command says the same of it.
+    // All commands report the same state.
     let status: Value =
         serde_json::from_str(&home.run(["status", "stuck", "-o", "json"]).success().stdout).unwrap();
     let text = |field: &str| status[field].as_str().unwrap_or_default().to_owned();
@@ -181,7 +181,7 @@ fn one_that_does_not_start_is_mended_by_another_image_or_more_room() {
     assert!(ran.stdout.starts_with(refused), "{}", ran.transcript());
     team.admin(&["delete", "quota", "none", "-n", team.name()]);
 
-    // One that is being deleted cannot be started, so nothing says that it could.
+    // A server that is being deleted cannot be started, so no hint suggests it.
     let finalizers = |list: &str| {
         let patch = format!(r#"{{"metadata": {{"finalizers": {list}}}}}"#);
         team.admin(&["patch", "notebook", "stuck", "-n", team.name(), "--type=merge", "-p", &patch]);
@@ -199,8 +199,8 @@ fn one_that_does_not_start_is_mended_by_another_image_or_more_room() {
 }
 
 #[test]
-fn hint_for_a_name_of_both_kinds_keeps_the_subcommand() {
-    if skip_without_node("hint_for_a_name_of_both_kinds_keeps_the_subcommand") {
+fn hint_for_ambiguous_name_keeps_subcommand() {
+    if skip_without_node("hint_for_ambiguous_name_keeps_subcommand") {
         return;
     }
     let team = team("twins");
@@ -231,13 +231,13 @@ fn hint_for_a_name_of_both_kinds_keeps_the_subcommand() {
 }
 
 #[test]
-fn a_name_that_no_pod_comes_of_is_told() {
-    if skip_without_node("a_name_that_no_pod_comes_of_is_told") {
+fn name_invalid_for_pods_is_reported() {
+    if skip_without_node("name_invalid_for_pods_is_reported") {
         return;
     }
     let team = team("names");
     let home = team.home(User::DataScientist, &["notebook"]);
-    // Refused by kf, and told of where others made it.
+    // Refused by kf, and reported for one created otherwise.
     let ran = home.run(["notebook", "create", "a.b", "--image", JUPYTERLAB]).code(2);
     assert!(ran.stderr.contains("is not allowed, only a-z, 0-9 and -"), "{}", ran.transcript());
     team.apply(&deaf("a.b", team.name()));
@@ -245,25 +245,25 @@ fn a_name_that_no_pod_comes_of_is_told() {
 }
 
 #[test]
-fn one_whose_pod_takes_its_time_to_end_is_not_said_to_have_ended() {
-    if skip_without_node("one_whose_pod_takes_its_time_to_end_is_not_said_to_have_ended") {
+fn slow_pod_termination_is_reported_as_stopping() {
+    if skip_without_node("slow_pod_termination_is_reported_as_stopping") {
         return;
     }
-    let team = team("deaf");
+    let team = team("slow");
     let home = team.home(User::DataScientist, &["notebook"]);
-    team.apply(&deaf("again", team.name()));
+    team.apply(&ignoring_sigterm("again", team.name()));
     until(&home, "again", "Running", "");
 
-    // Made again at once under the same name.
+    // Recreated at once with the same name.
     team.admin(&["delete", "notebook", "again", "-n", team.name()]);
-    team.apply(&deaf("again", team.name()));
+    team.apply(&ignoring_sigterm("again", team.name()));
     let (state, why) = listed(&home, "again");
     assert_eq!(
         (state.as_str(), why.as_str()),
         ("Pending", "waiting for pod again-0 of a deleted again to terminate")
     );
     until(&home, "again", "Running", "");
-    // Its status says "running" until it has ended.
+    // The status of its pod is "running" until it has ended.
     let ran: Ran = home.run(["notebook", "stop", "again", "--no-wait"]).success();
     assert_eq!(ran.stdout, "notebook/again stopping\n");
     assert_eq!(listed(&home, "again").0, "Stopping");
@@ -271,8 +271,8 @@ fn one_whose_pod_takes_its_time_to_end_is_not_said_to_have_ended() {
 }
 
 #[test]
-fn an_idle_notebook_is_culled_and_says_so() {
-    if skip_without_node("an_idle_notebook_is_culled_and_says_so") {
+fn culled_notebook_reports_idle() {
+    if skip_without_node("culled_notebook_reports_idle") {
         return;
     }
     let team = Team::with_node("culled");
@@ -292,7 +292,7 @@ spec: {{template: {{spec: {{{more} containers: [{{name: {name}, image: '{BUSYBOX
     };
     server("idle", "");
     home.run(["notebook", "start", "idle", "--wait"]).success();
-    // While somebody has its page open, but nothing runs in it.
+    // With the page open, but idle.
     let opened = open(&home, "idle");
     begin_culling("idle");
     let (code, said) = opened.finish();
@@ -300,7 +300,7 @@ spec: {{template: {{spec: {{{more} containers: [{{name: {name}, image: '{BUSYBOX
     assert!(said.ends_with("notebook/idle was stopped"), "{said}");
     until(&home, "idle", "Stopped", "not by kf: it was idle, or another user stopped it");
 
-    // While somebody waits for it.
+    // While `notebook start --wait` waits.
     server("nowhere", "nodeSelector: {no: where},");
     begin_culling("nowhere");
     let ran = home.run(["notebook", "start", "nowhere", "--wait"]).code(1);
@@ -308,8 +308,8 @@ spec: {{template: {{spec: {{{more} containers: [{{name: {name}, image: '{BUSYBOX
     assert!(ran.stderr.contains(told), "{}", ran.transcript());
 }
 
-/// A server that does not listen to SIGTERM.
-fn deaf(name: &str, namespace: &str) -> String {
+/// A server that ignores SIGTERM.
+fn ignoring_sigterm(name: &str, namespace: &str) -> String {
     let container = name.replace('.', "-");
     format!(
         "apiVersion: kubeflow.org/v1
@@ -328,8 +328,8 @@ spec:
 }
 
 #[test]
-fn a_viewer_sees_notebooks_and_is_told_who_could_let_him_use_them() {
-    if skip_without_node("a_viewer_sees_notebooks_and_is_told_who_could_let_him_use_them") {
+fn viewer_lists_notebooks_but_cannot_use_them() {
+    if skip_without_node("viewer_lists_notebooks_but_cannot_use_them") {
         return;
     }
     let team = team("notebook-viewer");

@@ -1,4 +1,4 @@
-//! What `-o`, `--dry-run` and a narrow terminal make of a result.
+//! Results with `-o`, `--dry-run` and on a narrow terminal.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ fn train(more: &[&'static str]) -> Vec<&'static str> {
 }
 
 #[test]
-fn dry_run_prints_the_documents_that_kubectl_would_take() {
+fn dry_run_prints_documents_kubectl_accepts() {
     let team = Team::new("documents");
     let home = team.home(User::DataScientist, &["train", "remove"]);
     let as_yaml = home.run(train(&["-o", "yaml"])).success();
@@ -37,7 +37,7 @@ fn dry_run_prints_the_documents_that_kubectl_would_take() {
     assert!(bookkeeping.iter().all(|field| job["metadata"].get(field).is_none()), "{job}");
     assert_eq!(parsed(&home.run(train(&["-o", "json"])).success().stdout), job);
 
-    // kubectl takes it, and calls it the same with its own dry run.
+    // kubectl accepts it and prints the same name in its own dry run.
     let file = home.path().join("job.yaml");
     fs_err::write(&file, &as_yaml.stdout).unwrap();
     let file = file.to_str().unwrap();
@@ -46,7 +46,7 @@ fn dry_run_prints_the_documents_that_kubectl_would_take() {
     assert_eq!(home.run(train(&["-o", "name"])).success().stdout, "trainjob/mnist\n");
     assert_eq!(team.admin(&["get", "trainjobs", "-o", "name"]), "");
 
-    // A delete says which object would go, and nothing else is on stdout.
+    // For a delete, stdout has only the object that would be deleted.
     team.admin(&["create", "-f", file]);
     let remove = |format| home.run(["remove", "mnist", "--dry-run", "-o", format]).success();
     assert_eq!(remove("name").stdout, "trainjob/mnist\n");
@@ -86,7 +86,7 @@ fn dry_run_of_several_writes_prints_a_list() {
 }
 
 #[test]
-fn all_namespaces_are_for_those_who_may_list_them() {
+fn all_namespaces_needs_cluster_wide_list() {
     let team = Team::new("everywhere");
     team.apply(
         "{apiVersion: v1, kind: Service, metadata: {name: found}, spec: {ports: [{port: 80}]}}
@@ -129,7 +129,7 @@ spec: {schedulerName: nobody, containers: [{name: main, image: 'kf.test/none'}]}
     ");
 }
 
-/// What `kf` shows on a terminal of this width.
+/// The screen of a terminal with this width after a command line.
 fn on_terminal(home: &Home, width: usize, line: &str) -> String {
     let columns = width.try_into().unwrap();
     let (status, screen) = Terminal::start_sized(home.shell(line), columns, 24).finish();
@@ -138,7 +138,7 @@ fn on_terminal(home: &Home, width: usize, line: &str) -> String {
 }
 
 #[test]
-fn narrow_terminal_folds_tables_and_breaks_no_word() {
+fn narrow_terminal_wraps_tables_between_words() {
     let home = Home::with_commands(&["hello"]);
     for line in ["kf command list --available", "kf registry list", "kf command list -o wide"] {
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
@@ -156,7 +156,7 @@ fn narrow_terminal_folds_tables_and_breaks_no_word() {
 }
 
 #[test]
-fn wide_output_shows_more_or_says_that_there_is_none() {
+fn wide_output_adds_columns_or_notes_none() {
     let home = Home::with_commands(&["hello"]);
     for words in [&["command", "list"][..], &["command", "list", "--available"], &["registry", "list"]] {
         let titles = |format: &str| {
@@ -172,7 +172,7 @@ fn wide_output_shows_more_or_says_that_there_is_none() {
 }
 
 #[test]
-fn wide_is_refused_for_a_table_that_has_no_more_to_show() {
+fn wide_without_extra_columns_is_refused() {
     let home = attacks::home(&["escape-sequences"]);
     let refused = home.run(["escape-sequences", "-o", "wide"]).code(2);
     assert!(stderr_has(&refused, "-o wide shows no additional columns here"), "{}", refused.transcript());
@@ -180,7 +180,7 @@ fn wide_is_refused_for_a_table_that_has_no_more_to_show() {
 }
 
 #[test]
-fn several_yaml_documents_are_told_apart() {
+fn yaml_documents_are_separated() {
     let home = attacks::home(&["escape-sequences"]);
     let ran = home.run(["escape-sequences", "-o", "yaml"]);
     let documents = ran.stdout.split("---\n").count();
@@ -188,7 +188,7 @@ fn several_yaml_documents_are_told_apart() {
 }
 
 #[test]
-fn hello_in_json_is_json() {
+fn hello_prints_json_and_yaml() {
     let home = Home::with_commands(&["hello"]);
     let greeting = json!({ "greeting": "hello Ada" });
     assert_eq!(parsed(&home.run(["hello", "Ada", "-o", "json"]).success().stdout), greeting);

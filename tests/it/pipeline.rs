@@ -1,6 +1,6 @@
-//! `kf pipeline` against a stand-in for the pipelines' server, whose real one cannot be had here: it
-//! serves the recorded API, checks tokens by TokenReview and rights by SubjectAccessReview, and makes
-//! real pods. See `tests/cluster/images/pipelines/main.go`.
+//! `kf pipeline` with a fake of the Kubeflow Pipelines API server: it serves the recorded API, checks tokens by
+//! TokenReview and rights by SubjectAccessReview, and creates real pods. See
+//! `tests/cluster/images/pipelines/main.go`.
 
 use kf_tests::cluster::{PIPELINES, Part, User, skip_without_node};
 
@@ -22,7 +22,7 @@ root:
       wave: {}
 ";
 
-/// A namespace with the server, and one whose people use it.
+/// A namespace with the server, and one with its users.
 struct Pipelines {
     server: Team,
     team: Team,
@@ -119,8 +119,8 @@ impl Drop for Pipelines {
 }
 
 #[test]
-fn a_pipeline_is_run_watched_and_read() {
-    if skip_without_node("a_pipeline_is_run_watched_and_read") {
+fn pipeline_is_run_waited_for_and_read() {
+    if skip_without_node("pipeline_is_run_waited_for_and_read") {
         return;
     }
     let pipelines = Pipelines::new("pipeline");
@@ -157,8 +157,8 @@ fn a_pipeline_is_run_watched_and_read() {
 }
 
 #[test]
-fn a_viewer_may_not_run_a_pipeline() {
-    if skip_without_node("a_viewer_may_not_run_a_pipeline") {
+fn viewer_cannot_run_pipeline() {
+    if skip_without_node("viewer_cannot_run_pipeline") {
         return;
     }
     let pipelines = Pipelines::new("no-pipeline");
@@ -170,7 +170,7 @@ fn a_viewer_may_not_run_a_pipeline() {
     assert!(ran.stderr.contains("hint: pipeline: ask an owner of"), "{}", ran.transcript());
     assert_eq!(pipelines.team.admin(&["get", "pods", "-o", "name"]), "");
 
-    // Who may, but has no token to show: the broker says which layer it is.
+    // A user with the rights but without a token: the broker names the layer.
     pipelines.team.apply(
         "apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding

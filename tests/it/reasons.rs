@@ -1,4 +1,4 @@
-//! Why something is not running: what `kf status` says on a node where it really does not.
+//! The reasons in `kf status` for workloads that do not run, on a real node.
 
 use kf_tests::cluster::{Part, QUEUE, User, skip_without_node};
 use serde_json::Value;
@@ -6,32 +6,32 @@ use serde_json::Value;
 use crate::common::team::Team;
 use crate::common::{Home, until};
 
-/// Waits until the status of a component has a reason that holds, and answers with it.
+/// Waits until the reason of a workload fulfills the predicate, and returns it.
 #[track_caller]
-fn reason(home: &Home, component: &str, holds: impl Fn(&str) -> bool) -> String {
-    status(home, component, |_, why| holds(why)).1
+fn reason(home: &Home, workload: &str, holds: impl Fn(&str) -> bool) -> String {
+    status(home, workload, |_, why| holds(why)).1
 }
 
-/// Waits until state and reason of a component are what holds.
+/// Waits until state and reason of a workload fulfill the predicate, and returns them.
 #[track_caller]
-fn status(home: &Home, component: &str, holds: impl Fn(&str, &str) -> bool) -> (String, String) {
+fn status(home: &Home, workload: &str, holds: impl Fn(&str, &str) -> bool) -> (String, String) {
     until(|| {
-        let ran = home.run(["status", component, "-o", "json"]).success();
+        let ran = home.run(["status", workload, "-o", "json"]).success();
         let status: Value = serde_json::from_str(&ran.stdout).unwrap();
         let text = |field: &str| status[field].as_str().unwrap_or_default().to_owned();
         let (state, why) = (text("state"), text("why"));
-        let never = || format!("{component} never said that: {}", ran.transcript());
+        let never = || format!("unexpected status of {workload}: {}", ran.transcript());
         if holds(&state, &why) { Ok((state, why)) } else { Err(never()) }
     })
 }
 
 #[test]
-fn each_thing_that_does_not_run_says_why() {
-    if skip_without_node("each_thing_that_does_not_run_says_why") {
+fn workloads_that_do_not_run_report_reason() {
+    if skip_without_node("workloads_that_do_not_run_report_reason") {
         return;
     }
     let team = Team::with_node("reasons");
-    team.apply(TROUBLES);
+    team.apply(FAILING_WORKLOADS);
     let dana = team.home(User::DataScientist, &["status"]);
     let vic = team.home(User::Viewer, &["status"]);
     for (component, expected) in [
@@ -55,12 +55,12 @@ fn each_thing_that_does_not_run_says_why() {
             "exceeded quota: gpus, requested: requests.nvidia.com/gpu=1, used: requests.nvidia.com/gpu=0, limited: requests.nvidia.com/gpu=0",
         ),
     ] {
-        reason(&dana, component, |why| why == expected);
-        reason(&vic, component, |why| why == expected);
+        reason(&dana, workload, |why| why == expected);
+        reason(&vic, workload, |why| why == expected);
     }
     reason(&dana, "no-image", |why| why.starts_with("cannot pull image kf.test/none:1: "));
     reason(&dana, "not-ready", |why| why.starts_with("not ready: Readiness probe failed"));
-    // By then it has crashed more than once, and the log of the run before is read.
+    // It has crashed more than once by then, and the log of the previous run is read.
     let crash = "; last log line: no such model: iris";
     let why = reason(&dana, "crashes", |why| why.starts_with("crashes: exit 3, ") && why.ends_with(crash));
     assert!(why.contains("restart"), "{why}");
@@ -68,13 +68,13 @@ fn each_thing_that_does_not_run_says_why() {
     let table = dana.run(["status"]).success();
     let fine = table.stdout.lines().find(|line| line.starts_with("pod") && line.contains("fine")).unwrap();
     assert!(fine.contains("Running") && fine.contains("1/1"), "{}", table.transcript());
-    // A name of three things is refused with the choices.
+    // An ambiguous name is refused with the choices.
     let ran = dana.run_in_vain(["status", "greedy"]).code(2);
     let choices = "error: status: `greedy` can be job/greedy or deployment/greedy or statefulset/greedy";
     assert!(ran.stderr.starts_with(choices), "{}", ran.transcript());
 }
 
-/// A training job in the namespace's queue, of which there is room for one.
+/// A training job for the namespace's queue, which has quota for one.
 pub fn queued(name: &str, epochs: u32) -> String {
     format!(
         "---
@@ -91,8 +91,8 @@ spec:
 }
 
 #[test]
-fn a_job_in_a_queue_says_what_it_waits_for_and_its_place() {
-    if skip_without_node("a_job_in_a_queue_says_what_it_waits_for_and_its_place") {
+fn queued_job_reports_reason_and_position() {
+    if skip_without_node("queued_job_reports_reason_and_position") {
         return;
     }
     let team = Team::with_parts("queued", &[Part::Kueue]);
@@ -133,8 +133,8 @@ spec:
 }
 
 #[test]
-fn a_service_whose_new_revision_cannot_start_is_not_called_well() {
-    if skip_without_node("a_service_whose_new_revision_cannot_start_is_not_called_well") {
+fn service_with_failing_revision_is_degraded() {
+    if skip_without_node("service_with_failing_revision_is_degraded") {
         return;
     }
     let team = Team::with_parts("revision", &[Part::ModelServer, Part::KServe]);
@@ -143,7 +143,12 @@ fn a_service_whose_new_revision_cannot_start_is_not_called_well() {
     status(&dana, "isvc/sums", |state, _| state == "Running");
     let table = dana.run(["status"]).success();
     let kinds: Vec<_> = table.stdout.lines().skip(1).filter_map(|line| line.split(' ').next()).collect();
-    assert_eq!(kinds, ["inferenceservice"], "its deployment and pods are its own: {}", table.transcript());
+    assert_eq!(
+        kinds,
+        ["inferenceservice"],
+        "its deployment and pods are not listed separately: {}",
+        table.transcript()
+    );
 
     team.apply(&model("kf.test/model-server:broken"));
     let crash = "last log line: model.pkl: no such file";
@@ -151,8 +156,8 @@ fn a_service_whose_new_revision_cannot_start_is_not_called_well() {
     assert_eq!(state, "Degraded");
     assert!(why.starts_with("new revision fails to start, old one still serving: "), "{why}");
     let ready = "jsonpath={.status.conditions[?(@.type=='Ready')].status}";
-    assert_eq!(team.admin(&["get", "inferenceservice", "sums", "-o", ready]), "True", "by its own word");
-    // A container that has just been restarted has not written anything yet.
+    assert_eq!(team.admin(&["get", "inferenceservice", "sums", "-o", ready]), "True", "its own condition");
+    // A container that has just restarted has no output yet.
     until(|| {
         let logs = dana.run(["logs", "sums"]).success();
         if logs.stdout.contains("model.pkl: no such file") { Ok(()) } else { Err(logs.transcript()) }
@@ -160,8 +165,8 @@ fn a_service_whose_new_revision_cannot_start_is_not_called_well() {
 }
 
 #[test]
-fn a_legacy_job_has_its_roles_and_its_end() {
-    if skip_without_node("a_legacy_job_has_its_roles_and_its_end") {
+fn legacy_job_reports_roles_and_completion() {
+    if skip_without_node("legacy_job_reports_roles_and_completion") {
         return;
     }
     let team = Team::with_parts("legacy", &[Part::TrainingOperator]);
@@ -188,7 +193,7 @@ spec:
     assert_eq!(dana.run(["logs", "alone", "--step", "master"]).success().stdout, followed.stdout);
 }
 
-const TROUBLES: &str = r#"
+const FAILING_WORKLOADS: &str = r#"
 apiVersion: v1
 kind: ResourceQuota
 metadata: {name: gpus}

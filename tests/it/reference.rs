@@ -1,7 +1,6 @@
-//! The whole command line as its users read it, in one file: `reference.snap`.
+//! The help of every command, of the host and of the first-party plugins, in one file: `reference.snap`.
 //!
-//! It holds the help of every command, of the host and of the first-party plugins, so that a review of a
-//! change sees every word of it. `INSTA_UPDATE=always cargo xtask test reference` writes it again.
+//! A review sees every change of it. `INSTA_UPDATE=always cargo xtask test reference` updates it.
 
 use std::collections::BTreeSet;
 
@@ -16,10 +15,10 @@ fn plugins() -> Vec<String> {
     names
 }
 
-/// What most commands say in the same words; it is shown in full only where it differs.
+/// The section that most commands share; it is shown in full only where it differs.
 const GLOBAL: &str = "Global options:\n";
 
-/// Adds the help of a command and of all below it.
+/// Adds the help of a command and of its subcommands.
 fn collect(home: &Home, command: &[&str], shown: &mut BTreeSet<String>, reference: &mut String) {
     let help = home.run(command.iter().chain(&["--help"])).success();
     assert_eq!(help.stderr, "", "{command:?}");
@@ -45,12 +44,12 @@ fn global_options(help: &str) -> String {
     format!("{}\n", section.trim_end())
 }
 
-/// Under what the help of kf lists added commands.
+/// The headings in kf's help under which added commands are listed.
 const GROUPS: [&str; 6] =
     ["Training:", "Notebooks:", "Serving:", "Workloads:", "Namespaces:", "Other commands:"];
 
-/// The first words of the lines in lists of commands, but for `help`, which says the same. kf's own come first, and the
-/// others by their names, so that a new group moves none of them.
+/// The names in lists of commands, without `help`. kf's own come first; the others are sorted, so that a new group does
+/// not move them.
 fn subcommands(help: &str) -> Vec<&str> {
     let listed = |heads: &[&str]| {
         let paragraphs = help.split("\n\n").filter_map(|paragraph| paragraph.split_once('\n'));
@@ -65,7 +64,7 @@ fn subcommands(help: &str) -> Vec<&str> {
 }
 
 #[test]
-fn the_reference_holds_the_help_of_every_command() {
+fn reference_has_help_of_every_command() {
     let names = plugins();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let home = Home::with_commands(&names);

@@ -1,10 +1,10 @@
-//! Removing what runs, on a real API server.
+//! `kf remove` on a real API server.
 
 use kf_tests::cluster::User;
 
 use crate::common::team::Team;
 
-/// A job whose pod waits for a node, with a volume.
+/// A team with a job whose pod is pending, with a volume.
 fn team_with_a_job(hint: &str) -> Team {
     let team = Team::new(hint);
     team.apply(
@@ -30,7 +30,7 @@ spec:
 }
 
 #[test]
-fn a_job_goes_with_its_pods_and_its_volume_stays() {
+fn job_is_removed_with_pods_and_keeps_volume() {
     let team = team_with_a_job("remove");
     let home = team.home(User::DataScientist, &["remove"]);
     let before = team.versions();
@@ -52,7 +52,7 @@ fn a_job_goes_with_its_pods_and_its_volume_stays() {
 }
 
 #[test]
-fn pods_can_be_kept() {
+fn keep_pods_flag_keeps_pods() {
     let team = team_with_a_job("remove-orphan");
     let home = team.home(User::DataScientist, &["remove"]);
     home.run(["remove", "prepare", "--yes", "--keep-pods"]).success();
@@ -61,7 +61,7 @@ fn pods_can_be_kept() {
 }
 
 #[test]
-fn a_viewer_may_not_remove() {
+fn viewer_cannot_remove() {
     let team = team_with_a_job("remove-viewer");
     let before = team.versions();
     let ran = team.home(User::Viewer, &["remove"]).run_in_vain(["remove", "prepare", "--yes"]).code(4);

@@ -1,4 +1,4 @@
-//! Who may do what on a real cluster, and what kf says when somebody may not.
+//! Rights on a real cluster, and kf's refusals.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use crate::kf_snapshot;
 const TRAIN: [&str; 4] = ["train", "mnist", "--runtime", "kf-test"];
 
 #[test]
-fn a_viewer_may_not_train_and_learns_who_could_allow_it() {
+fn viewer_cannot_train_and_sees_owner() {
     let team = Team::new("viewer");
     let home = team.home(User::Viewer, &["train"]);
     let before = team.versions();
@@ -32,7 +32,7 @@ fn a_viewer_may_not_train_and_learns_who_could_allow_it() {
     hint: ask an owner of [NAMESPACE] (role admin or kubeflow-admin)
     ");
 
-    // Who may see the bindings is told whom to ask.
+    // A user who can read the role bindings sees the owner.
     team.apply(
         "apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
@@ -66,7 +66,7 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: vic}]
 }
 
 #[test]
-fn a_script_reads_the_same_refusal_as_json() {
+fn refusal_is_available_as_json() {
     let team = Team::new("viewer-json");
     let home = team.home(User::Viewer, &["train"]);
     let ran = home.run_in_vain(TRAIN.iter().chain(&["-o", "json"])).code(4);
@@ -83,7 +83,7 @@ fn a_script_reads_the_same_refusal_as_json() {
 }
 
 #[test]
-fn somebody_without_rights_is_refused_everything_but_who_they_are() {
+fn user_without_rights_can_only_run_whoami() {
     let team = Team::new("nobody");
     let home = team.home(User::Nobody, &["status", "train", "whoami"]);
     kf_snapshot!(home.run_in_vain(["status"]), @"
@@ -114,7 +114,7 @@ fn somebody_without_rights_is_refused_everything_but_who_they_are() {
 }
 
 #[test]
-fn a_data_scientist_may_train() {
+fn data_scientist_can_train() {
     let team = Team::new("allowed");
     let home = team.home(User::DataScientist, &["train"]);
     kf_snapshot!(home.run(TRAIN), @"
@@ -129,11 +129,11 @@ fn a_data_scientist_may_train() {
 }
 
 #[test]
-fn each_rule_is_shown_as_the_user_has_it() {
+fn describe_shows_which_rules_the_user_has() {
     let team = Team::new("described");
     let home = team.home(User::Viewer, &["train"]);
     let described = home.run_in_vain(["command", "describe", "train"]).success();
-    // One rule she lacks, one the command can do without, one she has.
+    // A missing rule, an optional one, and one that the user has.
     let shown = ["trainjobs in trainer.kubeflow.org", "configmaps (optional)", "pods/log"];
     let shown = shown.map(|rule| described.rule(rule)).concat();
     kf_snapshot!(described.with_stdout(&shown), @"
@@ -161,9 +161,9 @@ fn each_rule_is_shown_as_the_user_has_it() {
     assert_eq!(listed.row("whoami"), hint);
 }
 
-/// `kf command describe` tells rule by rule; whoever adds a command wants to know whether it will work.
+/// `kf command describe` shows each rule; `kf command add` only a summary.
 #[test]
-fn who_adds_a_command_learns_in_a_line_whether_its_rights_are_there() {
+fn add_reports_whether_user_has_the_rights() {
     let team = Team::new("rights-line");
     let add = |user, command| team.home(user, &[]).run(["command", "add", command]).code(8);
     let ran = add(User::DataScientist, "status");
@@ -171,7 +171,7 @@ fn who_adds_a_command_learns_in_a_line_whether_its_rights_are_there() {
     let told: Vec<_> = ran.stderr.lines().skip_while(|told| !told.starts_with(&line)).collect();
     let rest = told.first().is_some_and(|told| told.ends_with("rules, the rest is optional"));
     assert!(rest, "{}", ran.transcript());
-    // What decides is next to the question.
+    // The rights follow, next to the prompt.
     assert!(told.get(1).is_some_and(|told| told.starts_with("In the namespace ")), "{}", ran.transcript());
     let ran = add(User::Viewer, "train");
     let line = format!("You lack rights it needs in {}.   ", team.name());
@@ -179,7 +179,7 @@ fn who_adds_a_command_learns_in_a_line_whether_its_rights_are_there() {
     assert!(ran.stderr.contains("\n  ✗ create trainjobs"), "{}", ran.transcript());
 }
 
-/// A namespace with a pod and a secret, which some would like to have.
+/// A team with a pod and a secret.
 fn team_with_a_secret(hint: &str) -> Team {
     let team = Team::new(hint);
     team.apply(
@@ -198,7 +198,7 @@ stringData: {password: correct-horse}
 }
 
 #[test]
-fn what_the_manifest_does_not_ask_for_is_refused_even_to_an_administrator() {
+fn rights_missing_from_manifest_are_refused_to_admin() {
     let team = team_with_a_secret("lying");
     let home = attacks::home(&["lying-manifest"]).kubeconfig(&team.kubeconfig(User::Admin));
     let before = team.versions();
@@ -220,12 +220,12 @@ fn what_the_manifest_does_not_ask_for_is_refused_even_to_an_administrator() {
 }
 
 #[test]
-fn the_data_of_secrets_needs_a_right_of_its_own() {
+fn secret_data_needs_its_own_permission() {
     // `correct-horse` in base64.
     let (name, data) = ("token", "Y29ycmVjdC1ob3JzZQ==");
     let team = team_with_a_secret("secrets");
     let kubeconfig = team.kubeconfig(User::Admin);
-    // These read the secret through nothing but what the guest prints when nothing refused it.
+    // The guest prints what it could read.
     let read = |command: &str| {
         let home = attacks::home(&[command]).kubeconfig(&kubeconfig);
         home.run([command]).success().stdout
@@ -236,10 +236,10 @@ fn the_data_of_secrets_needs_a_right_of_its_own() {
     assert!(read("secret-data-reader").contains(data));
 }
 
-/// The guest prints every answer and every error that it gets.
+/// The guest prints every response and every error.
 #[test]
-fn errors_of_the_server_tell_no_command_what_it_may_not_read() {
-    let team = team_with_a_secret("words");
+fn server_errors_do_not_leak_hidden_data() {
+    let team = team_with_a_secret("server-errors");
     team.apply(
         "
 apiVersion: v1
@@ -256,7 +256,7 @@ data: {password: correct-horse}
         assert!(told.is_empty(), "{told:?}");
     }
     assert!(ran.stdout.contains("the API server refused secret token in"), "{}", ran.transcript());
-    // The user may read the config map, and so the server's words about it; nobody is shown those about a secret.
+    // The user can read the config map, so kf shows the server's message about it; for a secret it never does.
     let about = |kind: &str| ran.stderr.contains(&format!("the API server about {kind} token in "));
     assert!(about("configmap") && !about("secret"), "{}", ran.transcript());
     assert!(!ran.stderr.contains("Y29ycmVjdC1ob3JzZQ"), "{}", ran.transcript());
@@ -264,23 +264,23 @@ data: {password: correct-horse}
 }
 
 #[test]
-fn no_word_of_a_command_leads_out_of_its_namespace() {
+fn command_cannot_leave_its_namespace() {
     let team = team_with_a_secret("escape");
     let home = attacks::home(&["namespace-escape"]).kubeconfig(&team.kubeconfig(User::Admin));
     let before = team.versions();
     let ran = home.run(["namespace-escape"]);
-    // The guest counts what got through.
+    // The guest fails if a request got through.
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{}", ran.transcript());
     assert_eq!(team.versions(), before);
 }
 
-/// The built registry, with a lower ceiling for `status` the second time.
+/// Publishes the registry again with a lower ceiling for `status`.
 fn lower_ceiling(out: &std::path::Path) {
     let index = out.join("index");
     registry::copy(&registry::index(), &index);
     let entry = index.join("plugins/status.toml");
     let text = fs_err::read_to_string(&entry).unwrap();
-    // In its namespace, and in all of them.
+    // Both for its namespace and for all namespaces.
     let lowered = text.replace("\"pods\"", "\"podtemplates\"");
     assert_ne!(lowered, text);
     fs_err::write(&entry, lowered).unwrap();
@@ -290,7 +290,7 @@ fn lower_ceiling(out: &std::path::Path) {
 }
 
 #[test]
-fn a_ceiling_that_comes_down_binds_what_is_added() {
+fn lowered_ceiling_applies_to_added_command() {
     let team = Team::new("ceiling");
     let out = tempfile::tempdir().unwrap();
     build(&registry::index(), &registry::only("status", out.path()), out.path());
@@ -320,7 +320,7 @@ fn receipt(home: &Home, name: &str) -> (PathBuf, Value) {
 }
 
 #[test]
-fn a_receipt_edited_to_allow_more_allows_nothing() {
+fn edited_receipt_grants_nothing() {
     let team = team_with_a_secret("edited");
     let secrets: Value = serde_json::json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]});
     let home = attacks::home(&["lying-manifest"]).kubeconfig(&team.kubeconfig(User::Admin));
@@ -337,7 +337,7 @@ fn a_receipt_edited_to_allow_more_allows_nothing() {
     hint: kf command remove lying-manifest && kf command add lying-manifest
     ");
 
-    // What was accepted still binds where only the other layers were raised.
+    // The consent still applies if only the other layers are raised.
     let home = attacks::home(&["lying-manifest"]).kubeconfig(&team.kubeconfig(User::Admin));
     let (path, mut edited) = receipt(&home, "lying-manifest");
     for rules in ["/permissions/kubernetes", "/ceiling/kubernetes"] {
@@ -362,7 +362,7 @@ fn a_receipt_edited_to_allow_more_allows_nothing() {
 }
 
 #[test]
-fn a_dry_run_shows_the_change_and_makes_none() {
+fn dry_run_reports_changes_and_stores_none() {
     let team = Team::new("dry-run");
     let home = team.home(User::DataScientist, &["train"]);
     let before = team.versions();
@@ -388,7 +388,7 @@ fn a_dry_run_shows_the_change_and_makes_none() {
 }
 
 #[test]
-fn a_read_only_run_refuses_every_change() {
+fn read_only_run_refuses_changes() {
     let team = Team::new("read-only");
     let home = team.home(User::DataScientist, &["train"]);
     let before = team.versions();
@@ -407,7 +407,7 @@ fn a_read_only_run_refuses_every_change() {
 }
 
 #[test]
-fn every_call_is_explained_by_its_rule() {
+fn explain_shows_rule_of_every_call() {
     let team = Team::new("explained");
     let home = team.home(User::DataScientist, &["train", "whoami"]);
     kf_snapshot!(home.run(["whoami", "--explain"]), @"
@@ -445,7 +445,7 @@ fn every_call_is_explained_by_its_rule() {
 }
 
 #[test]
-fn every_call_and_every_refusal_is_in_the_audit_log() {
+fn calls_and_refusals_are_audited() {
     let team = team_with_a_secret("audited");
     let home = attacks::home(&["lying-manifest"]).kubeconfig(&team.kubeconfig(User::Admin));
     home.run(["lying-manifest"]).code(4);

@@ -1,7 +1,7 @@
 //! The table of commands in README.md, made from `rows.toml` and the manifests.
 //!
-//! A row names the test that shows the command working as the data scientist and the one that shows
-//! it refused, so that no row can outlive its proof. `KF_WRITE_README=1` writes the table.
+//! A row names the test that runs the command as the data scientist and the one in which it is refused; both tests
+//! must exist. `KF_WRITE_README=1` updates the table.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -21,11 +21,11 @@ struct Rows {
 #[serde(deny_unknown_fields)]
 struct Row {
     name: String,
-    /// The real part it was seen with, or what stood in.
-    seen_with: String,
+    /// The real component it was tested with, or its fake.
+    tested_with: String,
     /// As the data scientist: `module::test`.
     works: String,
-    /// As the viewer, where somebody is refused: `module::test`.
+    /// As the viewer, if there are refusals: `module::test`.
     refused: Option<String>,
 }
 
@@ -75,8 +75,8 @@ fn rights(name: &str) -> String {
     }
 }
 
-/// Each right by its group, resource, verb and scope.
-fn spelled_out(manifest: &toml::Table, section: &str) -> BTreeSet<[String; 4]> {
+/// Each right as group, resource, verb and scope.
+fn expanded(manifest: &toml::Table, section: &str) -> BTreeSet<[String; 4]> {
     let rules = manifest.get(section).and_then(|section| section.get("kubernetes"));
     let mut rights = BTreeSet::new();
     for rule in rules.and_then(toml::Value::as_array).into_iter().flatten() {
@@ -92,12 +92,12 @@ fn spelled_out(manifest: &toml::Table, section: &str) -> BTreeSet<[String; 4]> {
 }
 
 #[test]
-fn a_ceiling_is_what_its_command_asks_for() {
+fn ceilings_match_manifests() {
     for Row { name, .. } in rows() {
         let path = root().join("registry-index/plugins").join(format!("{name}.toml"));
         let reviewed: toml::Table = fs_err::read_to_string(path).unwrap().parse().unwrap();
         let manifest = manifest(&name);
-        assert_eq!(spelled_out(&reviewed, "ceiling"), spelled_out(&manifest, "permissions"), "{name}");
+        assert_eq!(expanded(&reviewed, "ceiling"), expanded(&manifest, "permissions"), "{name}");
         for switch in ["selection", "terminal"] {
             let of = |table: &toml::Table, section: &str| table.get(section)?.get(switch).cloned();
             assert_eq!(of(&reviewed, "ceiling"), of(&manifest, "permissions"), "{name}: {switch}");
@@ -108,11 +108,11 @@ fn a_ceiling_is_what_its_command_asks_for() {
 
 fn table() -> String {
     let mut table =
-        String::from("| command | what it does | seen with | rights it needs |\n|---|---|---|---|\n");
+        String::from("| command | description | tested with | required rights |\n|---|---|---|---|\n");
     for row in rows() {
         let about = manifest(&row.name)["plugin"]["summary"].as_str().unwrap().to_owned();
-        let Row { name, seen_with, .. } = &row;
-        table.push_str(&format!("| `{name}` | {about} | {seen_with} | {} |\n", rights(name)));
+        let Row { name, tested_with, .. } = &row;
+        table.push_str(&format!("| `{name}` | {about} | {tested_with} | {} |\n", rights(name)));
     }
     table
 }
@@ -121,33 +121,33 @@ fn table() -> String {
 fn every_command_has_a_row() {
     let named: BTreeSet<String> = rows().into_iter().map(|row| row.name).collect();
     let folders = fs_err::read_dir(root().join("plugins")).unwrap().map(|entry| entry.unwrap().path());
-    let there: BTreeSet<String> = folders
+    let existing: BTreeSet<String> = folders
         .filter(|folder| folder.join("plugin.toml").is_file())
         .map(|folder| folder.file_name().unwrap().to_string_lossy().into_owned())
         .collect();
-    assert_eq!(named, there);
+    assert_eq!(named, existing);
 }
 
 #[test]
-fn every_row_has_its_proof() {
+fn tests_named_in_rows_exist() {
     for row in rows() {
         for proof in std::iter::once(&row.works).chain(&row.refused) {
             let (module, test) = proof.rsplit_once("::").unwrap();
             let path = root().join("tests/it").join(module.replace("::", "/")).with_extension("rs");
             let source = fs_err::read_to_string(&path).unwrap();
-            assert!(source.contains(&format!("fn {test}(")), "{}: there is no test {proof}", row.name);
+            assert!(source.contains(&format!("fn {test}(")), "{}: test {proof} does not exist", row.name);
         }
     }
 }
 
 #[test]
-fn the_readme_has_the_table() {
+fn readme_has_command_table() {
     let path = root().join("README.md");
     let readme = fs_err::read_to_string(&path).unwrap();
     let (before, rest) = readme.split_once(BEGIN).unwrap();
-    let (there, after) = rest.split_once(END).unwrap();
+    let (existing, after) = rest.split_once(END).unwrap();
     let wanted = format!("\n{}\n", table());
-    if there == wanted {
+    if existing == wanted {
         return;
     }
     if std::env::var_os("KF_WRITE_README").is_some() {
@@ -155,6 +155,6 @@ fn the_readme_has_the_table() {
         return;
     }
     panic!(
-        "README.md has another table; KF_WRITE_README=1 cargo xtask test the_readme_has_the_table writes it"
+        "the table in README.md is outdated; update it: KF_WRITE_README=1 cargo xtask test readme_has_command_table"
     );
 }

@@ -1,4 +1,4 @@
-//! Running added commands against a real cluster, and on a node where containers really run.
+//! Commands against a real cluster, and on a node with real containers.
 
 use std::process::Stdio;
 
@@ -15,8 +15,8 @@ fn json(ran: Ran) -> Value {
     serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}", ran.transcript()))
 }
 
-/// Two pods nobody has a node for, one of them a job's.
-fn team_that_waits(hint: &str) -> Team {
+/// A team with a pending pod and a deployment.
+fn team_with_pending_pod(hint: &str) -> Team {
     let team = Team::new(hint);
     team.apply(
         "apiVersion: v1
@@ -41,7 +41,7 @@ spec:
 }
 
 #[test]
-fn each_format_holds_the_same_answer() {
+fn output_formats_hold_the_same_data() {
     let team = Team::new("formats");
     let home = team.home(User::DataScientist, &["whoami"]);
     let whoami = json(home.run(["whoami", "-o", "json"]));
@@ -54,8 +54,8 @@ fn each_format_holds_the_same_answer() {
 }
 
 #[test]
-fn status_says_what_is_there_and_what_it_waits_for() {
-    let team = team_that_waits("status");
+fn status_lists_workloads() {
+    let team = team_with_pending_pod("status");
     let home = team.home(User::DataScientist, &["status"]);
     let ran = home.run_in_vain(["status"]).success();
     assert!(!ran.stdout.contains('\u{1b}'), "{}", ran.stdout);
@@ -77,15 +77,15 @@ fn status_says_what_is_there_and_what_it_waits_for() {
 }
 
 #[test]
-fn only_a_person_sees_colour() {
-    let team = team_that_waits("colour");
+fn colour_is_only_used_on_terminal() {
+    let team = team_with_pending_pod("colour");
     let home = team.home(User::DataScientist, &["status"]);
     let on_terminal = |home: &Home| Terminal::start(home.kf(["status"])).finish().1;
     let screen = on_terminal(&home);
     assert!(screen.contains(&0x1b), "{}", String::from_utf8_lossy(&screen));
     let piped = home.run(["status"]).success().stdout;
     assert!(!piped.contains('\u{1b}'), "{piped}");
-    // A pod's age may have grown by a second.
+    // The age of a pod may differ by a second.
     let words = |text: &str| text.split_whitespace().next_back().map(str::to_owned);
     assert_eq!(words(&shown(&screen)), words(&piped));
     let home = home.env("NO_COLOR", "1");
@@ -93,8 +93,8 @@ fn only_a_person_sees_colour() {
 }
 
 #[test]
-fn a_reader_that_has_had_enough_ends_it_quietly() {
-    let team = team_that_waits("head");
+fn closed_stdout_ends_kf_silently() {
+    let team = team_with_pending_pod("head");
     let home = team.home(User::DataScientist, &["status"]);
     let mut kf = home.kf(["status"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(kf.stdout.take());
@@ -113,8 +113,8 @@ fn train<'a>(name: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 }
 
 #[test]
-fn a_job_of_two_nodes_trains_while_its_logs_are_followed() {
-    if skip_without_node("a_job_of_two_nodes_trains_while_its_logs_are_followed") {
+fn job_of_two_nodes_trains_and_streams_logs() {
+    if skip_without_node("job_of_two_nodes_trains_and_streams_logs") {
         return;
     }
     let team = Team::with_node("two-nodes");
@@ -133,7 +133,7 @@ fn a_job_of_two_nodes_trains_while_its_logs_are_followed() {
 
     let status = json(home.run(["status", "trainjob/pair", "-o", "json"]));
     assert!(status.to_string().contains("Complete"), "{status}");
-    // One rank's log is what kubectl gets from its pod, byte for byte.
+    // The log of one rank is the same as kubectl's for its pod, byte for byte.
     let selector = "-lbatch.kubernetes.io/job-completion-index=1";
     let pod = team.admin(&["get", "pods", selector, "-o", "jsonpath={.items[0].metadata.name}"]);
     let theirs = team.kubectl(User::DataScientist, &["logs", &pod]).stdout;
@@ -141,7 +141,7 @@ fn a_job_of_two_nodes_trains_while_its_logs_are_followed() {
     assert_eq!(String::from_utf8_lossy(&ours.stdout), String::from_utf8_lossy(&theirs));
     let ranked = home.run(["logs", "pair", "--rank", "1"]).success();
     assert_eq!(ranked.stdout.as_bytes(), theirs);
-    // It has ended and will not run again.
+    // A job that has ended does not run again.
     kf_snapshot!(home.run_in_vain(train("pair", &[])), @"
     exit: 1
     ----- stdout -----
@@ -152,8 +152,8 @@ fn a_job_of_two_nodes_trains_while_its_logs_are_followed() {
 }
 
 #[test]
-fn a_job_that_fails_is_kfs_failure_with_its_reason() {
-    if skip_without_node("a_job_that_fails_is_kfs_failure_with_its_reason") {
+fn failing_job_fails_kf_with_reason() {
+    if skip_without_node("failing_job_fails_kf_with_reason") {
         return;
     }
     let team = Team::with_node("failing");
@@ -178,7 +178,7 @@ fn a_job_that_fails_is_kfs_failure_with_its_reason() {
     assert!(said[1].starts_with("error: train: again failed after "), "{}", followed.transcript());
 }
 
-/// What is waited for depends on how fast the machine is.
+/// Removes progress lines, which depend on the speed of the machine.
 fn without_waits(mut ran: Ran) -> Ran {
     let lines = ran.stderr.split_inclusive('\n').filter(|line| !line.starts_with("train: waiting for "));
     ran.stderr = lines.collect();
@@ -186,14 +186,14 @@ fn without_waits(mut ran: Ran) -> Ran {
 }
 
 #[test]
-fn a_job_the_webhook_refuses_is_not_made() {
-    if skip_without_node("a_job_the_webhook_refuses_is_not_made") {
+fn job_refused_by_webhook_is_not_created() {
+    if skip_without_node("job_refused_by_webhook_is_not_created") {
         return;
     }
     let team = Team::with_node("webhook");
     let home = team.home(User::DataScientist, &["train"]);
     let before = team.versions();
-    // Valid by its schema; that the runtime sets this variable itself only the webhook knows.
+    // Valid by the schema; only the webhook knows that the runtime sets this variable.
     let ran = home.run_in_vain(train("mnist", &["--env", "PET_NNODES=3"]));
     kf_snapshot!(ran, @"
     exit: 2

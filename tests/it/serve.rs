@@ -14,14 +14,14 @@ fn team(hint: &str) -> Team {
     team
 }
 
-/// Words that serve this image as `iris`, small enough for a small node.
+/// Arguments that serve this image as `iris` with small requests.
 fn iris<'a>(image: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let words =
         ["serve", "iris", "--image", image, "--env", "MODEL_NAME=iris", "--cpu", "200m", "--memory", "64Mi"];
     [&words[..], more].concat()
 }
 
-/// Which version answers, asked through kf.
+/// The version of the model that responds to `kf serve --request`.
 fn version(home: &Home) -> String {
     let words = ["serve", "iris", "--request", r#"{"instances":[[1,2]]}"#];
     let ran = home.run(words).success();
@@ -30,7 +30,7 @@ fn version(home: &Home) -> String {
     answer["version"].as_str().unwrap().to_owned()
 }
 
-/// What a pod that sends requests has said last.
+/// A pod that sends requests.
 struct Load<'a>(&'a Team);
 
 impl<'a> Load<'a> {
@@ -56,15 +56,15 @@ spec:
     fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
         until(|| {
             let line = self.0.admin(&["logs", "load", "--tail=1"]);
-            let said = serde_json::from_str(&line).ok().filter(&holds);
-            said.ok_or_else(|| format!("{what}: {line}"))
+            let stats = serde_json::from_str(&line).ok().filter(&holds);
+            stats.ok_or_else(|| format!("{what}: {line}"))
         })
     }
 }
 
 #[test]
-fn an_update_and_a_rollback_lose_no_request() {
-    if skip_without_node("an_update_and_a_rollback_lose_no_request") {
+fn update_and_rollback_lose_no_request() {
+    if skip_without_node("update_and_rollback_lose_no_request") {
         return;
     }
     let team = team("no-loss");
@@ -78,8 +78,8 @@ fn an_update_and_a_rollback_lose_no_request() {
 
     let load = Load::start(&team);
     let from = |version: &'static str, count: u64| {
-        move |said: &Value| {
-            said["versions"][version].as_u64().unwrap_or(0) >= count && said["last"] == version
+        move |stats: &Value| {
+            stats["versions"][version].as_u64().unwrap_or(0) >= count && stats["last"] == version
         }
     };
     load.until("the first version answers", from("1", 500));
@@ -90,12 +90,12 @@ fn an_update_and_a_rollback_lose_no_request() {
     let said = load.until("10,000 requests are sent", |said| {
         said["requests"].as_u64() >= Some(10_000) && said["last"] == "1"
     });
-    assert_eq!((&said["failed"], &said["errors"]), (&0.into(), &serde_json::json!([])), "{said}");
+    assert_eq!((&stats["failed"], &stats["errors"]), (&0.into(), &serde_json::json!([])), "{stats}");
 }
 
 #[test]
-fn a_revision_that_cannot_start_leaves_the_traffic_where_it_is() {
-    if skip_without_node("a_revision_that_cannot_start_leaves_the_traffic_where_it_is") {
+fn failing_revision_keeps_traffic_on_previous_one() {
+    if skip_without_node("failing_revision_keeps_traffic_on_previous_one") {
         return;
     }
     let team = team("cannot-start");
@@ -116,7 +116,7 @@ fn a_revision_that_cannot_start_leaves_the_traffic_where_it_is() {
 
     let ran = home.run(iris("kf.test/nowhere:1", &["--wait"])).code(1);
     assert!(ran.stderr.contains("cannot pull image kf.test/nowhere:1"), "{}", ran.transcript());
-    // KServe says all is well.
+    // KServe reports it as ready.
     let ready = "jsonpath={.status.conditions[?(@.type==\"Ready\")].status}";
     assert_eq!(team.admin(&["get", "inferenceservice", "iris", "-o", ready]), "True");
 
@@ -125,8 +125,8 @@ fn a_revision_that_cannot_start_leaves_the_traffic_where_it_is() {
 }
 
 #[test]
-fn a_service_is_served_stopped_and_started() {
-    if skip_without_node("a_service_is_served_stopped_and_started") {
+fn service_is_created_stopped_and_started() {
+    if skip_without_node("service_is_created_stopped_and_started") {
         return;
     }
     let team = team("stopped");
@@ -149,8 +149,8 @@ fn a_service_is_served_stopped_and_started() {
 }
 
 #[test]
-fn a_viewer_may_not_serve() {
-    if skip_without_node("a_viewer_may_not_serve") {
+fn viewer_cannot_serve() {
+    if skip_without_node("viewer_cannot_serve") {
         return;
     }
     let team = team("no-serving");

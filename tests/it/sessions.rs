@@ -1,4 +1,4 @@
-//! `kf run`, `kf shell` and forwarded ports on a real node, beside kubectl on the same pods.
+//! `kf run`, `kf shell` and forwarded ports on a real node, compared with kubectl.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -17,7 +17,7 @@ use crate::common::terminal::{Terminal, shown};
 use crate::common::{Home, PATIENCE, Streams, attacks, ending_of, output_of, registry};
 use crate::kf_snapshot;
 
-/// A pod that serves a page, and has a shell.
+/// A pod with a web page and a shell.
 pub const SERVER: &str = r#"
 apiVersion: v1
 kind: Pod
@@ -37,14 +37,14 @@ fn team(hint: &str) -> Team {
     team
 }
 
-/// Runs with this on stdin.
-fn fed(mut command: Command, input: &[u8]) -> Output {
+/// Runs a command with this stdin.
+fn run_with_stdin(mut command: Command, input: &[u8]) -> Output {
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
     let feeding = thread::spawn(move || {
-        // A command that reads only the beginning closes the pipe.
+        // A command that reads only the start closes the pipe.
         let _closed = stdin.write_all(&input);
     });
     let output = Streams::of(&mut child).output(&mut child);
@@ -57,8 +57,8 @@ fn code_of(output: &Output) -> i32 {
 }
 
 #[test]
-fn what_runs_in_a_pod_is_what_kubectl_runs() {
-    if skip_without_node("what_runs_in_a_pod_is_what_kubectl_runs") {
+fn run_matches_kubectl_exec() {
+    if skip_without_node("run_matches_kubectl_exec") {
         return;
     }
     let team = team("run");
@@ -75,22 +75,22 @@ fn what_runs_in_a_pod_is_what_kubectl_runs() {
         assert_eq!((code_of(&ours), code_of(&theirs)), (expected, expected), "{script}: {ours:?}");
         assert_eq!(ours.stdout, theirs.stdout, "{script}");
     }
-    // The end of stdin arrives, and what comes before it is whole.
+    // All of stdin arrives, and its end.
     let large: Vec<u8> = (0..10u32 << 20).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    let echoed = fed(home.kf(["run", "server", "--", "cat"]), &large);
+    let echoed = run_with_stdin(home.kf(["run", "server", "--", "cat"]), &large);
     assert_eq!(code_of(&echoed), 0, "{}", String::from_utf8_lossy(&echoed.stderr));
     assert!(echoed.stdout == large, "{} bytes came back", echoed.stdout.len());
-    // Of what fits into the pipes between: beyond that the kubelet waits for a reader, for kubectl too.
-    let head = fed(home.kf(["run", "server", "--", "head", "-c", "5"]), &large[..1024]);
+    // Only as much as fits into the pipes: with more, the kubelet waits for a reader, with kubectl too.
+    let head = run_with_stdin(home.kf(["run", "server", "--", "head", "-c", "5"]), &large[..1024]);
     assert_eq!((code_of(&head), head.stdout.as_slice()), (0, &large[..5]));
-    // A script is read by a shell as from any pipe.
-    let script = fed(home.kf(["shell", "server"]), b"echo $((6 * 7))\nexit 3\n");
+    // A shell reads a script from stdin.
+    let script = run_with_stdin(home.kf(["shell", "server"]), b"echo $((6 * 7))\nexit 3\n");
     assert_eq!((code_of(&script), script.stdout.as_slice()), (3, &b"42\n"[..]));
-    // Nobody reads.
+    // Stdout is closed.
     let mut kf = home.kf(["run", "server", "--", "yes"]).stdout(Stdio::piped()).spawn().unwrap();
     drop(kf.stdout.take());
     assert_eq!(ending_of(&mut kf).code(), Some(141));
-    // A program that is not there.
+    // A missing program.
     let missing = home.run(["run", "server", "--", "no-such-program"]).code(5);
     assert!(missing.stderr.contains("program `no-such-program` not found"), "{}", missing.transcript());
     let shell = home.run(["shell", "server", "--shell", "zsh"]).code(5);
@@ -98,8 +98,8 @@ fn what_runs_in_a_pod_is_what_kubectl_runs() {
 }
 
 #[test]
-fn who_may_not_run_anything_is_told_which_right_is_missing() {
-    if skip_without_node("who_may_not_run_anything_is_told_which_right_is_missing") {
+fn viewer_cannot_run_and_sees_missing_right() {
+    if skip_without_node("viewer_cannot_run_and_sees_missing_right") {
         return;
     }
     let team = team("run-vic");
@@ -127,7 +127,7 @@ fn session_with_terminal_or_stdin_needs_the_right() {
     error: joined-terminal is not allowed to use your terminal or stdin: its manifest does not have `[permissions] terminal = true`
     hint: ask the author of joined-terminal to add it
     ");
-    // A registry that allowed it once binds what is installed when it no longer does.
+    // It is refused once the registry's ceiling no longer allows it.
     let home = attacks::home(&["granted-terminal"]).kubeconfig(&team.kubeconfig(User::Admin));
     let asked = home.run(["granted-terminal"]);
     assert!(asked.stderr.contains("exec stdin=true tty=false: Err"), "{}", asked.transcript());
@@ -150,8 +150,8 @@ fn session_with_terminal_or_stdin_needs_the_right() {
 }
 
 #[test]
-fn a_terminal_is_the_container_s_and_comes_back() {
-    if skip_without_node("a_terminal_is_the_container_s_and_comes_back") {
+fn shell_terminal_is_raw_and_restored() {
+    if skip_without_node("shell_terminal_is_raw_and_restored") {
         return;
     }
     let team = team("shell");
@@ -161,11 +161,11 @@ fn a_terminal_is_the_container_s_and_comes_back() {
     terminal.expect("# ");
     assert_ne!(terminal.settings(), before, "the terminal is not raw");
     terminal.resize(97, 31);
-    // The new size comes some time after what is typed. What is typed is on the terminal, too.
+    // The new size arrives some time after the typed text, which the terminal echoes.
     let size = r#"until [ "$(stty size)" = "$((30 + 1)) $((96 + 1))" ]; do sleep 0.1; done; stty size"#;
     terminal.type_text(&format!("{size}\r"));
     terminal.expect("31 97");
-    // Ctrl-C is the container's. Who says it is ready has the foreground already.
+    // The container receives Ctrl-C. Once its output appears, the process is in the foreground.
     terminal.type_text("sh -c 'echo from $((2 + 3)); exec sleep 1000'\r");
     terminal.expect("from 5");
     terminal.type_text("\x03");
@@ -179,14 +179,14 @@ fn a_terminal_is_the_container_s_and_comes_back() {
 }
 
 #[test]
-fn person_leaves_whatever_runs_in_the_terminal() {
-    if skip_without_node("person_leaves_whatever_runs_in_the_terminal") {
+fn escape_sequence_leaves_any_session() {
+    if skip_without_node("escape_sequence_leaves_any_session") {
         return;
     }
     let team = team("leave");
     let home = team.home(User::DataScientist, &["run", "shell"]);
-    // It takes Ctrl-C, reads nothing, and asks for a password. It asks for one over and over. It has keys sent
-    // as sequences.
+    // Programs that ignore Ctrl-C and read nothing: one with a password prompt, one that floods the screen with it, and
+    // one that has keys sent as escape sequences.
     let prompt = "trap '' INT; printf 'Pass''word: '; while :; do sleep 1; done";
     let flood = "trap '' INT; while :; do echo 'Pass''word: '; done";
     let encoded = "trap '' INT; printf '\\033[>1uPass''word: '; while :; do sleep 1; done";
@@ -213,12 +213,12 @@ fn person_leaves_whatever_runs_in_the_terminal() {
         assert!(screen.ends_with("disconnected from pod server, container main\n"), "{screen:?}");
         assert_eq!(crate::common::terminal::settings(&keyboard), before);
     }
-    // A pipe is told nothing.
-    let piped = fed(home.kf(["shell", "server"]), b"echo ~.\n");
+    // In a pipe nothing is printed.
+    let piped = run_with_stdin(home.kf(["shell", "server"]), b"echo ~.\n");
     assert_eq!((code_of(&piped), String::from_utf8_lossy(&piped.stderr)), (0, "".into()));
 }
 
-/// The private modes of a terminal that are on after this was written to it.
+/// The private terminal modes that are on after this output.
 fn modes(screen: &[u8]) -> BTreeSet<String> {
     let text = String::from_utf8_lossy(screen);
     let mut on = BTreeSet::new();
@@ -238,13 +238,13 @@ fn modes(screen: &[u8]) -> BTreeSet<String> {
 }
 
 #[test]
-fn session_leaves_no_mode_of_the_terminal_behind() {
-    if skip_without_node("session_leaves_no_mode_of_the_terminal_behind") {
+fn session_resets_terminal_modes() {
+    if skip_without_node("session_resets_terminal_modes") {
         return;
     }
     let team = team("modes");
     let home = team.home(User::DataScientist, &["run"]);
-    // Mouse, focus, paste, alternate screen, no cursor, another keyboard, a title, and a string without end.
+    // Mouse, focus, paste, alternate screen, hidden cursor, keyboard protocol, a title, and an unterminated string.
     let hostile =
         r"printf '\033[?1049h\033[?1000;1003;1006;1004;2004;1;5;9001h\033[?25l\033[>1u\033]0;root@prod'";
     for script in [hostile.to_owned(), format!("{hostile}; kill -9 $$"), format!("{hostile}; sleep 1000")] {
@@ -257,41 +257,41 @@ fn session_leaves_no_mode_of_the_terminal_behind() {
         let hostile = screen.windows(9).rposition(|text| text == b"root@prod").unwrap();
         let (before, after) = screen.split_at(hostile);
         assert!(modes(before).contains("1003") && modes(before).contains("1049"), "{}", shown(before));
-        // Of these the cursor and the end of lines are on in any terminal.
+        // The cursor and line wrapping are on by default.
         assert_eq!(modes(&screen), BTreeSet::from(["25".to_owned(), "7".to_owned()]), "{after:?}");
         let after = String::from_utf8_lossy(after);
         assert!(after.contains("\x1b[=0u") && after.contains("\x1b[23;0t"), "{after:?}");
-        // What kf says is not part of the title.
+        // kf's message is not part of the title.
         assert!(after.find('\x18') < after.find("disconnected from pod server"), "{after:?}");
     }
 }
 
 #[test]
-fn a_debug_container_joins_the_pod_and_tells_its_exit_code() {
-    if skip_without_node("a_debug_container_joins_the_pod_and_tells_its_exit_code") {
+fn debug_container_joins_pod_and_returns_exit_code() {
+    if skip_without_node("debug_container_joins_pod_and_returns_exit_code") {
         return;
     }
     let team = team("debug");
     let words = ["shell", "server", "--debug", "--debug-image", "kf.test/busybox:1"];
     let admin = team.home(User::Admin, &["shell"]);
     let script = b"md5sum /proc/1/root/www/page\nexit 6\n";
-    let ran = fed(admin.kf(words), script);
+    let ran = run_with_stdin(admin.kf(words), script);
     let told = String::from_utf8_lossy(&ran.stderr);
     assert_eq!(code_of(&ran), 6, "{told}");
     assert!(told.contains("container kf-debug-1"), "{told}");
     assert!(String::from_utf8_lossy(&ran.stdout).ends_with("  /proc/1/root/www/page\n"), "{ran:?}");
-    // The container said no more than that. (`kubectl attach` loses what comes after the end of its input.)
+    // That is all of the container's output. (`kubectl attach` loses output after the end of its input.)
     let said = team.admin(&["logs", "server", "--container=kf-debug-1"]);
     assert_eq!(String::from_utf8_lossy(&ran.stdout), said);
-    // `edit` does not hold the right.
+    // The role `edit` lacks the right.
     let dana = team.home(User::DataScientist, &["shell"]);
     let refused = dana.run(words).code(4);
     assert!(refused.stderr.contains("pods/ephemeralcontainers"), "{}", refused.transcript());
 }
 
 #[test]
-fn whatever_ends_kf_gives_the_terminal_back() {
-    if skip_without_node("whatever_ends_kf_gives_the_terminal_back") {
+fn signals_restore_the_terminal() {
+    if skip_without_node("signals_restore_the_terminal") {
         return;
     }
     let team = team("killed");
@@ -310,7 +310,7 @@ fn whatever_ends_kf_gives_the_terminal_back() {
     team.admin(&["get", "pod", "server"]);
 }
 
-/// kf that holds ports of `server`, and the local numbers.
+/// A kf that forwards ports of `server`, and the local ports.
 fn holding(home: &Home) -> (Child, Vec<u16>) {
     let mut kf = home.kf(["held-ports"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let lines = lines_of(kf.stdout.take().unwrap());
@@ -346,7 +346,7 @@ fn forwarded_ports_lose_no_request_and_close_with_kf() {
         .filter(|answer| !answer.as_ref().is_ok_and(|body| *body == expected))
         .count();
     assert_eq!(lost, 0);
-    // A port nobody serves is one clear line, and the others go on.
+    // A port without a listener prints one error, and the others keep working.
     assert_eq!(page(ports[1]).unwrap_or_default(), b"");
     let said = lines_of(kf.stderr.take().unwrap());
     for (local, remote) in ports.iter().zip([8080, 9]) {
@@ -356,15 +356,15 @@ fn forwarded_ports_lose_no_request_and_close_with_kf() {
     let told = said.recv_timeout(PATIENCE).unwrap();
     assert!(told.contains(&format!("nothing listens on port 9 of pod server in {}", team.name())), "{told}");
     assert_eq!(page(served).unwrap(), expected);
-    // The pod's end is the forward's.
+    // The forward ends with the pod.
     team.admin(&["delete", "pod", "server", "--now"]);
     assert_eq!(ending_of(&mut kf).code(), Some(0));
     assert!(TcpStream::connect(("127.0.0.1", served)).is_err());
 }
 
 #[test]
-fn no_port_stays_bound_however_kf_ends() {
-    if skip_without_node("no_port_stays_bound_however_kf_ends") {
+fn forwarded_ports_are_released_on_every_signal() {
+    if skip_without_node("forwarded_ports_are_released_on_every_signal") {
         return;
     }
     let team = team("bound");

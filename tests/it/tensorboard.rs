@@ -1,4 +1,4 @@
-//! TensorBoard over the real events of a training job, by the cluster's own kind and by a Job.
+//! TensorBoard with the real events of a training job, as a Tensorboard resource and as a Job.
 
 use kf_tests::cluster::{Cluster, Part, Profile, TENSORBOARD, TRAINER, User, skip_without_node};
 
@@ -7,7 +7,7 @@ use crate::common::page::Opened;
 use crate::common::team::Team;
 use crate::common::until;
 
-/// A claim `runs`, and a job `mnist` that trains and writes its events there.
+/// A team with a claim `runs`, and a job `mnist` that has written its events there.
 fn team(hint: &str, parts: &[Part]) -> Team {
     let cluster = Cluster::attach_or_start(Profile::Node).unwrap();
     for part in parts {
@@ -40,8 +40,8 @@ spec:
     team
 }
 
-/// The page is TensorBoard's, and it has read what the job wrote.
-fn shows_scalars(opened: &Opened) {
+/// Asserts that the page is TensorBoard's and has the scalars of the job.
+fn assert_scalars(opened: &Opened) {
     let (status, body) = opened.get("/");
     assert_eq!(status, 200);
     assert!(body.contains("TensorBoard"), "{body}");
@@ -53,23 +53,23 @@ fn shows_scalars(opened: &Opened) {
 }
 
 #[test]
-fn a_job_of_ones_own_shows_the_scalars_of_a_training_job() {
-    if skip_without_node("a_job_of_ones_own_shows_the_scalars_of_a_training_job") {
+fn tensorboard_job_shows_training_scalars() {
+    if skip_without_node("tensorboard_job_shows_training_scalars") {
         return;
     }
     let team = team("tensorboard", &[Part::TensorBoard]);
     let home = team.home(User::DataScientist, &["tensorboard"]);
     let words = ["tensorboard", "job/mnist", "--no-browser", "--rm", "--image", TENSORBOARD];
     let opened = Opened::start(home.kf(words));
-    shows_scalars(&opened);
+    assert_scalars(&opened);
     let listed = home.run(["tensorboard", "--list"]).success();
     assert!(listed.stdout.contains("pvc://runs/mnist"), "{}", listed.transcript());
-    // It holds a lease, which nobody renews once kf has gone.
+    // It has a deadline, which is not renewed once kf has ended.
     let deadline = "jsonpath={.items[*].spec.activeDeadlineSeconds}";
     let label = "-lapp.kubernetes.io/name=tensorboard";
     assert_eq!(team.admin(&["get", "jobs", label, "-n", team.name(), "-o", deadline]), "600");
     assert_eq!(opened.interrupt(), Some(130));
-    // The end of the lease: the job is stopped, and then removed.
+    // At the deadline the job is stopped and then removed.
     let short = r#"{"spec": {"activeDeadlineSeconds": 1, "ttlSecondsAfterFinished": 0}}"#;
     let job = team.admin(&["get", "jobs", label, "-n", team.name(), "-o", "name"]);
     team.admin(&["patch", job.trim(), "-n", team.name(), "--type=merge", "-p", short]);
@@ -77,19 +77,19 @@ fn a_job_of_ones_own_shows_the_scalars_of_a_training_job() {
 }
 
 #[test]
-fn the_clusters_own_kind_shows_the_scalars_of_a_training_job() {
-    if skip_without_node("the_clusters_own_kind_shows_the_scalars_of_a_training_job") {
+fn tensorboard_resource_shows_training_scalars() {
+    if skip_without_node("tensorboard_resource_shows_training_scalars") {
         return;
     }
     let team = team("tensorboards", &[Part::Tensorboards]);
     let home = team.home(User::DataScientist, &["tensorboard"]);
     let opened = Opened::start(home.kf(["tensorboard", "job/mnist", "--no-browser"]));
-    shows_scalars(&opened);
+    assert_scalars(&opened);
     assert_eq!(opened.interrupt(), Some(130));
     let boards =
         team.admin(&["get", "tensorboards", "-n", team.name(), "-o", "jsonpath={.items[*].spec.logspath}"]);
     assert_eq!(boards, "pvc://runs/mnist");
-    // The same one is used again.
+    // The same one is reused.
     let mut again = Opened::start(home.kf(["tensorboard", "job/mnist", "--no-browser"]));
     again.expect("shows pvc://runs/mnist already");
     drop(again);

@@ -1,4 +1,4 @@
-//! What `kf train` takes along, asks for and lists, and the jobs of the generation before.
+//! `kf train`: uploaded code, resources, runtimes, and legacy training jobs.
 
 use std::path::Path;
 
@@ -42,8 +42,8 @@ fn json(text: &str) -> Value {
 }
 
 #[test]
-fn local_code_runs_on_the_node_and_goes_with_its_job() {
-    if skip_without_node("local_code_runs_on_the_node_and_goes_with_its_job") {
+fn local_code_runs_and_is_deleted_with_job() {
+    if skip_without_node("local_code_runs_and_is_deleted_with_job") {
         return;
     }
     let team = Team::with_node("from-dir");
@@ -56,7 +56,7 @@ fn local_code_runs_on_the_node_and_goes_with_its_job() {
     for junk in [".git", "__pycache__", "link"] {
         assert!(!lines.contains(&junk), "{}", ran.transcript());
     }
-    // What was asked for each node is what the pod got.
+    // The pod has the requested resources.
     let pods = json(&team.admin(&["get", "pods", "-o", "json"]));
     let resources = &pods["items"][0]["spec"]["containers"][0]["resources"];
     for part in ["limits", "requests"] {
@@ -71,13 +71,13 @@ fn local_code_runs_on_the_node_and_goes_with_its_job() {
     team.admin(&["delete", "trainjob", "code", "--cascade=foreground", "--wait=true"]);
     until(|| match maps() {
         left if left.is_empty() => Ok(()),
-        left => Err(format!("the code outlives its job: {left:?}")),
+        left => Err(format!("the code was not deleted with its job: {left:?}")),
     });
 }
 
 #[test]
-fn more_code_than_a_config_map_holds_goes_onto_a_volume() {
-    if skip_without_node("more_code_than_a_config_map_holds_goes_onto_a_volume") {
+fn large_code_is_put_on_volume() {
+    if skip_without_node("large_code_is_put_on_volume") {
         return;
     }
     let team = Team::with_node("from-dir-pvc");
@@ -94,7 +94,7 @@ fn more_code_than_a_config_map_holds_goes_onto_a_volume() {
     let expected = format!("from the volume\n{}\n399999\n", large.len());
     assert!(ran.stdout.contains(&expected), "{}", ran.transcript());
     assert!(ran.stdout.contains("Read-only file system"), "{}", ran.transcript());
-    // The pod that wrote it is gone, and the code is not sent twice.
+    // The pod that wrote it is gone, and unchanged code is not uploaded again.
     team.admin(&["delete", "trainjob", "code", "--cascade=foreground", "--wait=true"]);
     let ran = home.run(train(&["--pvc", "data"])).success();
     assert!(ran.stderr.contains("code already uploaded to kf-code/code-code-"), "{}", ran.transcript());
@@ -107,7 +107,7 @@ fn more_code_than_a_config_map_holds_goes_onto_a_volume() {
 }
 
 #[test]
-fn code_is_checked_by_the_server_and_a_dry_run_stores_none() {
+fn from_dir_is_checked_before_anything_is_stored() {
     let team = Team::new("code-checked");
     let home = team.home(User::DataScientist, &["train"]);
     write_code(&home, "from here");
@@ -115,7 +115,7 @@ fn code_is_checked_by_the_server_and_a_dry_run_stores_none() {
     let ran = home.run(train(&["--dry-run"])).success();
     assert!(ran.stderr.contains("would create configmap/code-code-"), "{}", ran.transcript());
     assert_eq!(team.versions(), before);
-    // The directory that was named is all there is: not one above it, not what is not there.
+    // A missing directory and too much code are refused.
     let mut elsewhere = train(&[]);
     elsewhere[5] = "missing";
     let ran = home.run_in_vain(elsewhere).code(2);
@@ -132,7 +132,7 @@ fn code_is_checked_by_the_server_and_a_dry_run_stores_none() {
 }
 
 #[test]
-fn a_viewer_may_not_bring_code() {
+fn viewer_cannot_upload_code() {
     let team = Team::new("code-viewer");
     let home = team.home(User::Viewer, &["train"]);
     write_code(&home, "from here");
@@ -140,7 +140,7 @@ fn a_viewer_may_not_bring_code() {
     home.run_in_vain(train(&[])).code(4);
     home.run_in_vain(train(&["--pvc", "data"])).code(4);
     assert_eq!(team.versions(), before);
-    // Runtimes anybody may see.
+    // A viewer can list runtimes.
     kf_snapshot!(home.run(["train", "--list-runtimes"]), @"
     exit: 0
     ----- stdout -----
@@ -168,8 +168,8 @@ spec:
 ";
 
 #[test]
-fn a_pytorch_job_of_the_training_operator_trains() {
-    if skip_without_node("a_pytorch_job_of_the_training_operator_trains") {
+fn pytorch_job_trains_with_training_operator() {
+    if skip_without_node("pytorch_job_trains_with_training_operator") {
         return;
     }
     let team = Team::with_node("pytorch");
@@ -186,7 +186,7 @@ fn a_pytorch_job_of_the_training_operator_trains() {
     assert!(refused.stderr.contains("pytorchjobs.kubeflow.org"), "{}", refused.transcript());
 }
 
-/// Lets a check pass and refuses what it is followed by, as a webhook without a dry run does.
+/// A policy that accepts dry runs and refuses real requests, like a webhook without support for dry runs.
 fn policy(namespace: &str) -> String {
     format!(
         "apiVersion: admissionregistration.k8s.io/v1
@@ -208,7 +208,7 @@ spec: {{policyName: {namespace}, validationActions: [Deny]}}
 }
 
 #[test]
-fn job_that_is_refused_after_its_check_leaves_no_code() {
+fn job_refused_after_dry_run_leaves_no_code() {
     let team = Team::new("refused-code");
     let home = team.home(User::DataScientist, &["train", "tune"]);
     write_code(&home, "from here");

@@ -1,4 +1,4 @@
-//! `kf tune`: trials on a real node, and an experiment of a stand-in for Katib.
+//! `kf tune`: trials on a real node, and experiments with a fake of Katib.
 
 use kf_tests::cluster::{Part, User, skip_without_node};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::common::team::Team;
 use crate::common::terminal::Terminal;
 use crate::common::{Ran, until_true};
 
-/// A random search of six trials, two at a time, over how fast the regression learns.
+/// A random search of six trials, two at a time, over the learning rate.
 const TUNE: [&str; 25] = [
     "tune",
     "lr",
@@ -47,17 +47,17 @@ fn jobs(team: &Team) -> usize {
 }
 
 #[test]
-fn a_search_stopped_in_the_middle_goes_on_to_its_best_trial() {
-    if skip_without_node("a_search_stopped_in_the_middle_goes_on_to_its_best_trial") {
+fn interrupted_search_resumes() {
+    if skip_without_node("interrupted_search_resumes") {
         return;
     }
     let team = Team::with_node("tune");
     let home = team.home(User::DataScientist, &["tune"]);
     let terminal = Terminal::start(home.kf(TUNE));
-    until_true("three trials have begun", || jobs(&team) >= 3);
+    until_true("three trials have started", || jobs(&team) >= 3);
     terminal.interrupt();
-    let begun = jobs(&team);
-    assert!(begun < 6, "{begun} trials were begun, two at a time");
+    let started = jobs(&team);
+    assert!(started < 6, "{started} trials were started at once");
 
     let ran = home.run(TUNE.iter().copied().chain(["-o", "json"])).success();
     let all = trials(&ran);
@@ -67,7 +67,7 @@ fn a_search_stopped_in_the_middle_goes_on_to_its_best_trial() {
     let best: Vec<_> = all.iter().filter(|trial| trial["best"] == true).collect();
     assert_eq!(best.len(), 1, "{}", ran.transcript());
     assert!(all.iter().all(|trial| loss(best[0]) <= loss(trial)), "{}", ran.transcript());
-    // What a trial is said to have come to is what its log says.
+    // The reported result of a trial is the one in its log.
     let name = best[0]["name"].as_str().unwrap();
     let pod =
         team.admin(&["get", "pods", "-l", &format!("jobset.sigs.k8s.io/jobset-name={name}"), "-o", "name"]);
@@ -75,7 +75,7 @@ fn a_search_stopped_in_the_middle_goes_on_to_its_best_trial() {
     let last = log.lines().filter_map(|line| line.rsplit_once("loss=")).next_back().unwrap().1;
     assert_eq!(last.parse::<f64>().unwrap(), best[0]["metrics"]["loss"]["latest"].as_f64().unwrap(), "{log}");
 
-    // It is over, and says the same to whoever looks, who may not begin it.
+    // A viewer sees the same results, but cannot start or change the experiment.
     let viewer = team.home(User::Viewer, &["tune"]);
     assert_eq!(trials(&viewer.run(["tune", "lr", "-o", "json"]).success()), all);
     let compared = viewer.run(["tune", "lr", "--compare", "1,2"]).success();
@@ -90,7 +90,7 @@ fn a_search_stopped_in_the_middle_goes_on_to_its_best_trial() {
     assert!(refused.stderr.contains("--seed is 4 and was 3"), "{}", refused.transcript());
 }
 
-/// A team that Katib's webhooks look at.
+/// A team with Katib's webhooks enabled.
 fn team_with_katib(hint: &str) -> Team {
     let team = Team::with_parts(hint, &[Part::Katib]);
     let label = "katib.kubeflow.org/metrics-collector-injection=enabled";
@@ -100,7 +100,7 @@ fn team_with_katib(hint: &str) -> Team {
     team
 }
 
-/// `kf tune` with these flags, and a command whose words would not survive being joined by spaces.
+/// `kf tune` with these flags, and a command whose arguments need quoting.
 fn tune<'a>(flags: &[&'a str], seconds: &'a str) -> Vec<&'a str> {
     let script = r#"printf '%s\n' "loss=$0" "$1"; sleep $2"#;
     let mut words = vec!["tune", "lr", "--objective", "loss", "--minimize", "--runtime", "kf-test"];
@@ -116,8 +116,8 @@ fn objects(team: &Team, kinds: &str) -> String {
 const OF_KATIB: &str = "experiments,suggestions,trials,trainjobs,deployments,services,pods";
 
 #[test]
-fn katib_runs_trials_whose_logs_are_seen_while_they_run() {
-    if skip_without_node("katib_runs_trials_whose_logs_are_seen_while_they_run") {
+fn katib_trials_run_and_show_logs() {
+    if skip_without_node("katib_trials_run_and_show_logs") {
         return;
     }
     let team = team_with_katib("katib-runs");
@@ -141,7 +141,7 @@ fn katib_runs_trials_whose_logs_are_seen_while_they_run() {
     assert_eq!(all.len(), 2, "{}", ran.transcript());
     assert!(all.iter().all(|trial| trial["state"] == "Succeeded"), "{}", ran.transcript());
     assert_eq!(all.iter().filter(|trial| trial["best"] == true).count(), 1, "{}", ran.transcript());
-    // Shown again to who may look, who may not begin one.
+    // A viewer sees the results, but cannot start an experiment.
     team.wait_until_allowed("vic", "list", "trials.kubeflow.org");
     let viewer = team.home(User::Viewer, &["tune"]);
     assert_eq!(trials(&viewer.run(["tune", "lr", "-o", "json"]).success()), all);
@@ -149,14 +149,14 @@ fn katib_runs_trials_whose_logs_are_seen_while_they_run() {
     other[1] = "mine";
     viewer.run_in_vain(other).code(4);
 
-    // Katib has taken the trials' jobs along.
+    // Katib has deleted the jobs of the trials.
     until_true("the trials' pods are gone", || objects(&team, "pods,trainjobs").is_empty());
     let logs = home.run_in_vain(["logs", "experiment/lr"]).code(5);
     assert!(logs.stderr.contains("Katib deletes the job of an ended trial"), "{}", logs.transcript());
     assert!(logs.stderr.ends_with("hint: kf status experiment/lr\n"), "{}", logs.transcript());
     home.run(["status", "experiment/lr"]).success();
 
-    // And nothing more can come of it.
+    // The experiment cannot be extended.
     let more = ["--param", "lr=0.1:0.5", "--max-trials", "6", "--parallel", "1"];
     let refused = home.run_in_vain(tune(&more, "10")).code(1);
     assert!(refused.stderr.contains("its spec.resumePolicy is Never"), "{}", refused.transcript());
@@ -165,17 +165,17 @@ fn katib_runs_trials_whose_logs_are_seen_while_they_run() {
         "{}",
         refused.transcript()
     );
-    assert_eq!(trials(&home.run(tune(&flags, "10")).success()), all, "the same line shows it again");
+    assert_eq!(trials(&home.run(tune(&flags, "10")).success()), all, "the same command shows it again");
 }
 
 #[test]
-fn fewer_trials_than_katib_runs_at_once_are_accepted() {
-    if skip_without_node("fewer_trials_than_katib_runs_at_once_are_accepted") {
+fn max_trials_below_default_parallelism_is_accepted() {
+    if skip_without_node("max_trials_below_default_parallelism_is_accepted") {
         return;
     }
     let team = team_with_katib("katib-one");
     let home = team.home(User::DataScientist, &["tune"]);
-    // The webhook is asked in a dry run, too.
+    // A dry run calls the webhook too.
     let ran = home.run(tune(&["--param", "lr=0.1", "--algorithm", "grid", "--dry-run"], "0")).success();
     assert!(ran.stderr.contains("would create experiment/lr"), "{}", ran.transcript());
     home.run(tune(&["--param", "lr=0.1:1", "--max-trials", "2", "--dry-run"], "0")).success();
@@ -198,8 +198,8 @@ fn fewer_trials_than_katib_runs_at_once_are_accepted() {
 }
 
 #[test]
-fn live_experiment_of_katib_is_removed_for_good() {
-    if skip_without_node("live_experiment_of_katib_is_removed_for_good") {
+fn running_katib_experiment_is_removed() {
+    if skip_without_node("running_katib_experiment_is_removed") {
         return;
     }
     let team = team_with_katib("katib-remove");
@@ -216,15 +216,15 @@ fn live_experiment_of_katib_is_removed_for_good() {
     until_true("all of it is gone", || objects(&team, OF_KATIB).is_empty());
 }
 
-/// What makes `kf remove` delete in the background.
+/// The reason why `kf remove` deletes in the background.
 #[test]
-fn experiment_deleted_in_the_foreground_is_remade_for_ever() {
-    if skip_without_node("experiment_deleted_in_the_foreground_is_remade_for_ever") {
+fn experiment_deleted_in_foreground_is_recreated() {
+    if skip_without_node("experiment_deleted_in_foreground_is_recreated") {
         return;
     }
     let team = team_with_katib("katib-remade");
     let home = team.home(User::DataScientist, &["tune", "remove", "status"]);
-    // One that never has a suggestion, and says why.
+    // An experiment that never gets a suggestion, and reports why.
     let spec = json!({
         "objective": { "type": "minimize", "objectiveMetricName": "loss" },
         "algorithm": { "algorithmName": "random" },
@@ -252,8 +252,8 @@ fn experiment_deleted_in_the_foreground_is_remade_for_ever() {
 
     let uid = || team.admin(&["get", "deployments", "-o", "jsonpath={.items[*].metadata.uid}"]);
     let first = uid();
-    // The garbage collector deletes a suggestion once it sees no deployment, which Katib never lets it see. The one that
-    // stands in is not always as fast, so the suggestion is held.
+    // The garbage collector deletes a suggestion once its deployment is gone, but Katib recreates the deployment first.
+    // The fake is not always fast enough, so a finalizer keeps the suggestion.
     let hold = |finalizers: &str| {
         let patch = format!(r#"{{"metadata": {{"finalizers": {finalizers}}}}}"#);
         team.admin(&["patch", "suggestion.kubeflow.org/lr", "--type=merge", "-p", &patch]);
@@ -261,15 +261,15 @@ fn experiment_deleted_in_the_foreground_is_remade_for_ever() {
     hold(r#"["team.example/held"]"#);
     team.admin(&["delete", "experiment.kubeflow.org/lr", "--cascade=foreground", "--wait=false"]);
     until_true("the deployment was made again", || ![first.clone(), String::new()].contains(&uid()));
-    assert!(objects(&team, "experiments").contains("/lr"), "it is still there");
+    assert!(objects(&team, "experiments").contains("/lr"), "the experiment still exists");
     let status = home.run(["status", "lr"]).success();
     hold("null");
     assert!(status.stdout.contains("Terminating"), "{}", status.transcript());
 }
 
 #[test]
-fn experiment_without_katib_is_seen_and_removed_by_its_name() {
-    if skip_without_node("experiment_without_katib_is_seen_and_removed_by_its_name") {
+fn experiment_without_katib_is_listed_and_removed() {
+    if skip_without_node("experiment_without_katib_is_listed_and_removed") {
         return;
     }
     let team = Team::with_node("tune-own");
@@ -290,7 +290,7 @@ fn experiment_without_katib_is_seen_and_removed_by_its_name() {
 }
 
 #[test]
-fn hint_repeats_the_typed_line_with_one_flag_changed() {
+fn hint_repeats_command_line_with_one_flag_changed() {
     let team = Team::new("tune-line");
     let home = team.home(User::DataScientist, &["tune"]);
     let search = ["tune", "lr", "--engine=trainer", "--param", "lr=1,2", "--objective", "loss", "--minimize"];

@@ -1,4 +1,4 @@
-//! `-v`, `-vv` and `KF_LOG`: what kf tells of its work, and what it keeps to itself.
+//! `-v`, `-vv` and `KF_LOG`: what kf logs, and what it must not log.
 
 use kf_tests::cluster::User;
 
@@ -7,7 +7,7 @@ use crate::common::{Home, output_of};
 use crate::kf_snapshot;
 
 #[test]
-fn verbose_run_has_a_line_for_each_call() {
+fn verbose_run_logs_each_call() {
     let team = Team::new("verbose");
     let home = team.home(User::DataScientist, &["whoami"]);
     let quiet = home.run(["whoami"]).success();
@@ -36,7 +36,7 @@ fn verbose_run_has_a_line_for_each_call() {
 }
 
 #[test]
-fn verbose_failure_says_why_no_answer_came() {
+fn verbose_failure_logs_transport_error() {
     let home = Home::with_commands(&["whoami"]);
     let kubeconfig = home.path().join("kubeconfig");
     let text = r#"{apiVersion: v1, kind: Config, current-context: c,
@@ -54,7 +54,7 @@ fn verbose_failure_says_why_no_answer_came() {
 }
 
 #[test]
-fn verbose_failure_has_its_causes() {
+fn verbose_failure_prints_causes() {
     let home = Home::empty();
     fs_err::write(home.path().join("x.wasm"), "").unwrap();
     fs_err::write(home.path().join("plugin.toml"), "format = 1\nname = \"x\"\n").unwrap();
@@ -79,7 +79,7 @@ fn verbose_failure_has_its_causes() {
 }
 
 #[test]
-fn log_filter_that_cannot_be_read_or_is_not_kfs() {
+fn invalid_or_foreign_log_filter_is_refused() {
     let home = Home::empty().env("KF_LOG", "kf_cluster=loud");
     kf_snapshot!(home.run_in_vain(["command", "list"]), @r#"
     exit: 2
@@ -88,7 +88,7 @@ fn log_filter_that_cannot_be_read_or_is_not_kfs() {
     error: invalid KF_LOG: `kf_cluster=loud`: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5
     hint: KF_LOG=debug kf …, or KF_LOG=info,kf_cluster=debug kf …
     "#);
-    // Of the libraries below kf nothing is shown: they may repeat a header.
+    // Events of libraries are never shown, as they may contain headers.
     let home = Home::empty().env("KF_LOG", "info,hyper=trace");
     kf_snapshot!(home.run_in_vain(["command", "list"]), @"
     exit: 2

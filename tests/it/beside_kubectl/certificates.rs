@@ -16,14 +16,14 @@ use crate::common::servers::{kubeconfig_for, presenting};
 use crate::common::team::Team;
 use crate::common::{Home, Ran, output_of};
 
-/// Whether the server was trusted; it hangs up after the handshake.
+/// Whether the server was trusted; it closes the connection after the handshake.
 fn trusts(ran: &Ran) -> bool {
     assert_ne!(ran.code, Some(0), "{}", ran.transcript());
     !ran.stderr.contains("certificate") && !ran.stderr.contains("x509")
 }
 
 #[test]
-fn server_is_trusted_by_the_same_certificates() {
+fn server_certificates_are_trusted_as_by_kubectl() {
     let team = Team::new("trust");
     let home = Home::with_commands(&["whoami"]);
     let named = |host: &str| CertificateParams::new(vec![host.to_owned()]).unwrap();
@@ -115,7 +115,7 @@ fn der(tag: u8, content: &[u8]) -> Vec<u8> {
     [&[tag], length.as_slice(), content].concat()
 }
 
-/// The same certificate in the form that `openssl x509 -req` makes without extensions.
+/// The same certificate as X.509 v1, as `openssl x509 -req` creates without extensions.
 fn as_v1(certificate: &[u8], authority: &KeyPair) -> Vec<u8> {
     let (mut rest, algorithm) = element(content(certificate));
     let (algorithm, _) = element(algorithm);
@@ -123,7 +123,7 @@ fn as_v1(certificate: &[u8], authority: &KeyPair) -> Vec<u8> {
     let mut kept = Vec::new();
     while !rest.is_empty() {
         let (field, after) = element(rest);
-        // The version and the extensions, which the first version does not have.
+        // Skip the version and the extensions, which v1 does not have.
         if ![0xa0, 0xa3].contains(&field[0]) {
             kept.extend_from_slice(field);
         }
@@ -134,12 +134,12 @@ fn as_v1(certificate: &[u8], authority: &KeyPair) -> Vec<u8> {
     der(SEQUENCE, &[signed.as_slice(), algorithm, &der(BIT_STRING, &signature)].concat())
 }
 
-/// Vic's own certificate, in the first version of X.509.
+/// Vic's own certificate, converted to X.509 v1.
 #[test]
-fn client_certificate_of_the_first_version_is_presented() {
+fn x509_v1_client_certificate_is_presented() {
     let team = Team::new("first-version");
     let Ok(authority) = fs_err::read_to_string(team.cluster().directory().join("pki/ca.key")) else {
-        // An existing cluster keeps it for itself.
+        // An existing cluster does not expose its CA key.
         return;
     };
     let home = Home::with_commands(&["whoami"]);

@@ -1,4 +1,4 @@
-//! The way to the API server.
+//! Connections to the API server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,31 +8,31 @@ use serde_json::json;
 
 use super::{Differences, kubectl, ran};
 use crate::common::Home;
-use crate::common::faulty::{Answer, Faulty, honest};
+use crate::common::faulty::{FaultyServer, Response, healthy};
 use crate::common::servers::kubeconfig_for;
 use crate::common::team::Team;
 
-/// Says who asks.
-fn who(asked: &crate::common::requests::Request) -> Answer {
-    let asked_path = asked.path.strip_prefix("http://cluster.invalid").unwrap_or(&asked.path);
-    match asked_path {
+/// Answers reviews with the credentials of the request.
+fn whoami(request: &crate::common::requests::Request) -> Response {
+    let path = request.path.strip_prefix("http://cluster.invalid").unwrap_or(&request.path);
+    match path {
         path if path.ends_with("/selfsubjectreviews") => {
-            let user = asked.header("authorization").unwrap_or("nobody");
+            let user = request.header("authorization").unwrap_or("nobody");
             let kind = json!({ "kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1" });
             let mut review = json!({ "status": { "userInfo": { "username": user } } });
             review.as_object_mut().unwrap().extend(kind.as_object().unwrap().clone());
-            Answer::Json(201, review)
+            Response::Json(201, review)
         }
-        _ if asked.method == "CONNECT" => Answer::Text(200, ""),
-        _ => honest(asked),
+        _ if request.method == "CONNECT" => Response::Text(200, ""),
+        _ => healthy(request),
     }
 }
 
 #[test]
-fn server_without_a_scheme_is_asked_over_http_and_without_credentials() {
+fn server_without_scheme_gets_http_and_no_credentials() {
     let team = Team::new("no-scheme");
     let home = Home::with_commands(&["whoami"]);
-    let faulty = Faulty::serve(who);
+    let faulty = FaultyServer::serve(whoami);
     let file = faulty.kubeconfig(&home);
     let text = fs_err::read_to_string(&file).unwrap().replace("http://", "");
     fs_err::write(&file, text.replace("user: {}", "user: {token: secret}")).unwrap();
@@ -43,17 +43,16 @@ fn server_without_a_scheme_is_asked_over_http_and_without_credentials() {
     assert_eq!(ours.stdout, "user/nobody\n", "{}", ours.transcript());
 }
 
-/// The proxy is the server's own stand-in, and no such host as the server's exists: what is answered went through the
-/// proxy.
+/// The proxy is the fake server itself and the server's host does not exist, so every response came through the proxy.
 #[test]
-fn proxy_variables_lead_the_same_way() {
+fn proxy_variables_apply_as_in_kubectl() {
     let team = Team::new("proxies");
     let home = Home::with_commands(&["whoami"]);
-    let asked = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&asked);
-    let faulty = Faulty::serve(move |asked| {
+    let requests = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&requests);
+    let faulty = FaultyServer::serve(move |request| {
         count.fetch_add(1, Ordering::SeqCst);
-        who(asked)
+        whoami(request)
     });
     let proxy = faulty.address();
     let kubeconfig = |proxy_url: &str| {
@@ -71,9 +70,9 @@ fn proxy_variables_lead_the_same_way() {
         let ours = home.kf(["whoami", "-o", "name", "--kubeconfig", &file]);
         theirs.args(["auth", "whoami"]);
         for (who, mut program) in [("kubectl", theirs), ("kf", ours)] {
-            let before = asked.load(Ordering::SeqCst);
+            let before = requests.load(Ordering::SeqCst);
             let ran = ran(program.envs(variables.iter().copied()), &home);
-            let found = (asked.load(Ordering::SeqCst) > before, ran.code == Some(0));
+            let found = (requests.load(Ordering::SeqCst) > before, ran.code == Some(0));
             differences.check(
                 &format!("{who} with {variables:?} {proxy_url}"),
                 &found,
@@ -102,7 +101,7 @@ fn proxy_variables_lead_the_same_way() {
         (" other.example , cluster.invalid ", false),
         ("cluster.invalid/path", true),
         ("http://cluster.invalid", true),
-        // It is about the server, not about the proxy.
+        // NO_PROXY matches the server, not the proxy.
         ("127.0.0.1", true),
         ("127.0.0.0/8", true),
         ("[::1", true),
@@ -116,9 +115,9 @@ fn proxy_variables_lead_the_same_way() {
     check(&[("HTTP_PROXY", "127.0.0.1:1")], &named, true);
 }
 
-/// Once by each program. When its credentials have ended kubectl asks it again; kf leaves that to the server to say.
+/// Once by each program. kubectl runs it again if its credentials have expired; kf leaves that to the server.
 #[test]
-fn credential_plugin_is_run_once() {
+fn credential_plugin_runs_once() {
     let team = Team::new("plugin-runs");
     let home = Home::with_commands(&["whoami"]);
     let token = team.admin(&["create", "token", "default", "--namespace", team.name()]);

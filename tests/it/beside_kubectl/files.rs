@@ -29,12 +29,12 @@ fn listed(kind: &str, jobs: &[&str]) -> String {
     format!("apiVersion: {version}\nkind: {kind}\nitems: [{}]\n", items.join(", "))
 }
 
-/// kf trains one job at a time. Without a name it names those that it found.
+/// kf trains one job at a time. Without a name it lists the jobs it found.
 #[test]
-fn jobs_of_a_file_are_those_that_kubectl_finds() {
+fn documents_of_a_file_match_kubectl() {
     let team = Team::new("documents");
     let home = Home::with_commands(&["train"]);
-    // kubectl has a cluster that knows the kind, and kf is heard before it asks one.
+    // kubectl needs a cluster that serves the kind; kf fails before it contacts one.
     let cluster = team.kubeconfig(User::Admin);
     let nowhere = kubeconfig_for(&home, &format!("https://{}", closed()), None);
     let (a, b) = (job("a"), job("b"));
@@ -72,7 +72,8 @@ fn jobs_of_a_file_are_those_that_kubectl_finds() {
         let ours = home.run(["train", "jobs.yaml", "--kubeconfig", &nowhere]);
         let named = ours.stderr.contains("jobs.yaml contains a and b; specify one");
         differences.check(&format!("kf: {what}"), &(named, ours.code), &(true, Some(2)), &ours);
-    } // kubectl cuts a file at its separators before it reads it, and a directive is no document.
+    }
+    // kubectl splits a file at its separators before parsing, so a directive is an invalid document.
     let file = home.path().join("jobs.yaml");
     fs_err::write(&file, format!("%YAML 1.1\n---\n{a}---\n{b}")).unwrap();
     let mut theirs = kubectl(&team, &home, &cluster);

@@ -1,7 +1,7 @@
-//! What kf has in common with kubectl, measured side by side: the same input to both programs, and what each makes of it.
+//! kf compared with kubectl: the same input for both programs, and the results of each.
 //!
-//! A row of a table holds what is expected of each. Where kf differs on purpose, the row says why. Further tests of this
-//! kind are in [`crate::kubeconfigs`], [`crate::manifests`], [`crate::sessions`], [`crate::long_logs`] and
+//! A row of a table has the expected result of each. Where kf differs on purpose, a comment says why. More tests of
+//! this kind are in [`crate::kubeconfigs`], [`crate::manifests`], [`crate::sessions`], [`crate::long_logs`] and
 //! [`crate::output`].
 
 mod certificates;
@@ -17,7 +17,7 @@ use std::process::{Command, Stdio};
 use crate::common::team::Team;
 use crate::common::{Home, Ran, output_of};
 
-/// A kubectl that knows of nothing but this home and this kubeconfig.
+/// kubectl with only this home and this kubeconfig.
 fn kubectl(team: &Team, home: &Home, kubeconfig: &Path) -> Command {
     let mut kubectl = Command::new(team.kubectl_path());
     kubectl.env_clear().env("HOME", home.path()).env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
@@ -29,7 +29,7 @@ fn ran(command: &mut Command, home: &Home) -> Ran {
     Ran::of(&output_of(command), home.path())
 }
 
-/// What did not come as expected, all of it at once.
+/// All unexpected results, reported together.
 #[derive(Default)]
 struct Differences(Vec<String>);
 

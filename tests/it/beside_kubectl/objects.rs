@@ -55,7 +55,7 @@ spec:
 }
 
 #[test]
-fn kinds_have_the_names_that_the_server_serves() {
+fn kind_names_match_kubectl() {
     let team = team("short-names");
     let home = team.home(User::DataScientist, &["status"]);
     let cluster = team.kubeconfig(User::DataScientist);
@@ -82,9 +82,9 @@ fn kinds_have_the_names_that_the_server_serves() {
     }
 }
 
-/// An owner that goes in the foreground stays until its parts are gone, and a controller may make them anew meanwhile.
+/// With foreground propagation an owner stays until its dependents are gone, and a controller may recreate them.
 #[test]
-fn what_is_deleted_goes_in_the_background() {
+fn remove_uses_background_propagation() {
     let team = team("background");
     let home = team.home(User::DataScientist, &["remove"]);
     let cluster = team.kubeconfig(User::DataScientist);
@@ -98,7 +98,7 @@ fn what_is_deleted_goes_in_the_background() {
         home.run(["remove", &format!("{kind}/ours"), "--yes", "--no-wait"]).success();
         for name in ["theirs", "ours"] {
             let object = format!("{kind}/{name}");
-            // In the foreground it would be there, with a finalizer, as long as a part of it is.
+            // With foreground propagation it would have a finalizer as long as a dependent exists.
             if kind != "pod" && is_there(&object) {
                 let held = team.admin(&["get", &object, "-o", "jsonpath={.metadata.finalizers}"]);
                 assert!(!held.contains("foregroundDeletion"), "{object}: {held}");
@@ -108,9 +108,9 @@ fn what_is_deleted_goes_in_the_background() {
     }
 }
 
-/// With kubectl's server-side dry run the same is answered, and nothing is stored.
+/// kubectl's server-side dry run prints the same, and nothing is deleted.
 #[test]
-fn dry_run_of_a_removal_removes_nothing() {
+fn remove_dry_run_deletes_nothing() {
     let team = team("dry-removal");
     let home = team.home(User::DataScientist, &["remove"]);
     let cluster = team.kubeconfig(User::DataScientist);
@@ -123,9 +123,9 @@ fn dry_run_of_a_removal_removes_nothing() {
     assert_eq!(team.admin(&["get", "job", "ours", "-o", deleted]), "ours ");
 }
 
-/// The exit code of kubectl is 1 for everything; that of kf says what went wrong.
+/// kubectl exits with 1 for every error; kf has an exit code per kind of error.
 #[test]
-fn missing_and_forbidden_objects_are_told_apart_by_the_exit_code() {
+fn missing_and_forbidden_objects_have_distinct_exit_codes() {
     let team = team("exit-codes");
     let mut differences = Differences::default();
     for (user, theirs, ours, code, words) in [

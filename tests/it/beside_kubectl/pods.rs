@@ -1,4 +1,4 @@
-//! What is said of pods, and sessions and logs of those that are not up.
+//! The status of pods, and exec and logs of pods that are not running.
 
 use kf_tests::cluster::{User, skip_without_node};
 use serde_json::{Value, json};
@@ -25,9 +25,9 @@ fn with(mut status: Value, field: &str, value: Value) -> Value {
     status
 }
 
-/// The reasons in kubectl's STATUS are in what kf says of the pod, in the same spelling, unless kf has better words.
+/// kf's status of a pod contains the reason of kubectl's STATUS column, unless kf describes it in words.
 #[test]
-fn reasons_are_those_of_kubectl() {
+fn pod_reasons_match_kubectl() {
     let team = Team::new("pod-reasons");
     let home = team.home(User::DataScientist, &["status"]);
     team.apply(
@@ -66,7 +66,7 @@ spec:
         (json!({ "phase": "Unknown", "reason": "NodeLost" }), "NodeLost", "NodeLost"),
         (waiting("CreateContainerConfigError"), "CreateContainerConfigError", "CreateContainerConfigError"),
         (waiting("RunContainerError"), "RunContainerError", "RunContainerError"),
-        // kf says in words what kubectl has a word for.
+        // kf describes these reasons in words.
         (waiting("ErrImageNeverPull"), "ErrImageNeverPull", "imagePullPolicy is Never"),
         (ended("Failed", "OOMKilled", 137), "OOMKilled", "exit 137, out of memory"),
         (ended("Failed", "ContainerCannotRun", 128), "ContainerCannotRun", "cannot start"),
@@ -76,7 +76,7 @@ spec:
         (waiting("CrashLoopBackOff"), "CrashLoopBackOff", "crashes"),
         (init(json!({ "terminated": { "reason": "Error", "exitCode": 4 } })), "Init:Error", "exit 4"),
         (init(json!({ "waiting": { "reason": "CrashLoopBackOff" } })), "Init:CrashLoopBackOff", "crashes"),
-        // kubectl shows the container's end, which the eviction caused; kf shows the pod's own reason.
+        // kubectl shows the state of the container, which the eviction caused; kf shows the pod's own reason.
         (
             with(evicted, "containerStatuses", ended("Failed", "Error", 137)["containerStatuses"].clone()),
             "Error",
@@ -111,7 +111,7 @@ spec:
     }
 }
 
-const NOT_UP: &str = "apiVersion: v1
+const PODS_NOT_RUNNING: &str = "apiVersion: v1
 kind: Pod
 metadata: {name: init-fails}
 spec:
@@ -134,13 +134,13 @@ spec:
 ";
 
 #[test]
-fn logs_and_sessions_of_what_is_not_up() {
-    if skip_without_node("logs_and_sessions_of_what_is_not_up") {
+fn logs_and_exec_of_pod_not_running_report_why() {
+    if skip_without_node("logs_and_exec_of_pod_not_running_report_why") {
         return;
     }
     let team = Team::with_node("not-up");
     let home = team.home(User::DataScientist, &["logs", "run"]);
-    team.apply(NOT_UP);
+    team.apply(PODS_NOT_RUNNING);
     let phase = |pod: &str| team.admin(&["get", "pod", pod, "-o", "jsonpath={.status.phase}"]);
     until_true("the init container has failed", || phase("init-fails") == "Failed");
     until_true("the pod has ended", || phase("done") == "Succeeded");
@@ -153,19 +153,19 @@ fn logs_and_sessions_of_what_is_not_up() {
 
     let log = theirs(&["logs", "done"]).success().stdout;
     assert_eq!(home.run(["logs", "done"]).success().stdout, log);
-    // kubectl wants to be told the container. kf shows the one that failed, and fails as it did.
+    // kubectl needs the container's name. kf shows the container that failed.
     theirs(&["logs", "init-fails"]).code(1);
     let log = theirs(&["logs", "init-fails", "-c", "prepare"]).success().stdout;
     assert_eq!(log, "no dataset\n");
     let ours = home.run(["logs", "init-fails"]);
     assert!(ours.stdout.contains("no dataset"), "{}", ours.transcript());
-    // What has printed nothing yet: both fail with the reason.
+    // A container without output: both fail with the reason.
     let refused = theirs(&["logs", "nopull"]).code(1);
     assert!(refused.stderr.contains("is waiting to start: ErrImageNeverPull"), "{}", refused.transcript());
     let ours = home.run(["logs", "nopull"]);
     assert!(ours.code == Some(5) && ours.stderr.contains("cannot pull image"), "{}", ours.transcript());
 
-    // kubectl passes on what the kubelet or the API server says; kf says what the container waits for.
+    // kubectl passes on the message of the kubelet or the API server; kf reports what the container waits for.
     for (pod, words, reason) in [
         ("done", "cannot exec", "done"),
         ("init-fails", "cannot exec", "init-fails"),

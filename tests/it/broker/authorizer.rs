@@ -1,8 +1,8 @@
-//! The grant's decision against the API server's own authorizer.
+//! The grant's decisions compared with the API server's own authorizer.
 //!
-//! Random rules become real roles, bound to a user who has nothing else: what is scoped to the
-//! environment by a RoleBinding in its namespace, what is scoped to the cluster by a
-//! ClusterRoleBinding. Then both are asked the same random questions.
+//! Random rules become real roles, bound to a user without other rights: rules scoped to the
+//! environment by a RoleBinding in its namespace, rules scoped to the cluster by a
+//! ClusterRoleBinding. Then both decide the same random access questions.
 
 use std::time::Duration;
 
@@ -37,8 +37,7 @@ fn rules() -> impl Strategy<Value = Vec<Value>> {
     prop::collection::vec(rule, 1..4)
 }
 
-/// Questions of which about half keep to what one of the rules names. Of purely random ones so few
-/// are allowed that a run may see next to none.
+/// Random access questions, about half of them derived from a rule: of purely random ones, almost none are allowed.
 fn accesses(rules: &[Rule], environment: &Namespace) -> impl Strategy<Value = Access> + use<> {
     let here = environment.clone();
     let named_by_a_rule = select(rules.to_vec()).prop_flat_map(move |rule| {
@@ -76,7 +75,7 @@ fn accesses(rules: &[Rule], environment: &Namespace) -> impl Strategy<Value = Ac
     })
 }
 
-/// The rules of one scope as RBAC takes them, with one by which their arrival is noticed.
+/// The RBAC rules of one scope, with a sentinel rule that shows when they are in effect.
 fn role_rules(rules: &[Rule], scope: Scope) -> Value {
     let mut rules: Vec<Value> = rules
         .iter()
@@ -150,7 +149,7 @@ impl Server {
         answer["status"]["allowed"] == json!(true)
     }
 
-    /// Roles reach the authorizer a moment after they are stored.
+    /// Waits for the sentinel rules: roles reach the authorizer a moment after they are stored.
     async fn wait_for(&self, user: &str, namespace: &str) {
         for (resource, namespace) in [("clusters", ""), ("environments", namespace)] {
             let attributes = json!({"verb": "get", "group": "sentinel.test", "resource": resource, "namespace": namespace});
@@ -166,7 +165,7 @@ impl Server {
 }
 
 #[tokio::test]
-async fn the_grant_decides_as_rbac_does() {
+async fn grant_decides_as_rbac_does() {
     let namespace = TestNamespace::new(cluster(), "authorizer").unwrap();
     let environment = Namespace::parse(namespace.name()).unwrap();
     let server = Server { client: connection(&namespace, User::Admin).client().await.unwrap() };
@@ -188,6 +187,6 @@ async fn the_grant_decides_as_rbac_does() {
         }
         server.unbind(&user).await;
     }
-    // Questions that all have the same answer would prove nothing.
+    // If all questions had the same answer, the test would prove nothing.
     assert!(yes > USERS && no > USERS, "{yes} yes, {no} no");
 }

@@ -46,7 +46,7 @@ fn grants(rules: &RuleSet) -> Grants {
     }
 }
 
-/// A run of the command `probe` that every layer of the grant allows these rules.
+/// The config for a run of the command `probe` with these rules allowed by every layer of the grant.
 fn config(namespace: &TestNamespace, user: User, rules: &[Value]) -> BrokerConfig {
     let connection = connection(namespace, user);
     BrokerConfig {
@@ -71,7 +71,7 @@ fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> Value {
 
 const EVERY_VERB: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
 
-/// Everything these tests do, so that only RBAC is in the way.
+/// Rules for everything that these tests do, so that only RBAC decides.
 fn everything() -> Vec<Value> {
     let mut secrets = rule("", &["secrets"], &EVERY_VERB);
     secrets["data"] = json!(true);

@@ -16,7 +16,7 @@ const DELETE: DeleteOptions = DeleteOptions {
 };
 
 #[tokio::test]
-async fn a_train_job_is_applied_read_and_deleted() {
+async fn train_job_is_applied_read_and_deleted() {
     let namespace = TestNamespace::new(cluster(), "round trip").unwrap();
     let broker = broker(&namespace, User::DataScientist, &everything());
     let job = object(TRAINER, "TrainJob", "mnist");
@@ -27,7 +27,7 @@ async fn a_train_job_is_applied_read_and_deleted() {
     assert_eq!(got["spec"]["runtimeRef"]["kind"], "ClusterTrainingRuntime");
     assert!(got["metadata"].get("managedFields").is_none());
 
-    // The field manager is the host's, whatever the guest is called to itself.
+    // The host sets the field manager, not the guest.
     let admin = connection(&namespace, User::Admin).client().await.unwrap();
     let path = format!("/apis/{TRAINER}/v1alpha1/namespaces/{}/trainjobs/mnist", namespace.name());
     let raw: Value = admin.request(http::Request::get(path).body(Vec::new()).unwrap()).await.unwrap();
@@ -42,7 +42,7 @@ async fn a_train_job_is_applied_read_and_deleted() {
 }
 
 #[tokio::test]
-async fn pages_join_to_the_whole_list() {
+async fn pages_cover_the_whole_list() {
     let namespace = TestNamespace::new(cluster(), "pages").unwrap();
     let broker = broker(&namespace, User::DataScientist, &everything());
     let mut expected: Vec<String> = (0..7).map(|n| format!("part-{n}")).collect();
@@ -73,7 +73,7 @@ async fn pages_join_to_the_whole_list() {
 }
 
 #[tokio::test]
-async fn a_watch_tells_what_happens_after_a_list() {
+async fn watch_reports_changes_since_list() {
     let namespace = TestNamespace::new(cluster(), "watch").unwrap();
     let broker = broker(&namespace, User::DataScientist, &everything());
     let marked = Selection { label_selector: Some("mine".into()), ..all("", "ConfigMap") };
@@ -96,10 +96,10 @@ async fn a_watch_tells_what_happens_after_a_list() {
 }
 
 #[tokio::test]
-async fn a_version_the_server_has_forgotten_is_expired() {
+async fn watch_from_compacted_version_is_expired() {
     let namespace = TestNamespace::new(cluster(), "expired").unwrap();
     let broker = broker(&namespace, User::DataScientist, &everything());
-    // The server began to remember train jobs when their definition came, long after version 1.
+    // The definition of train jobs was stored long after version 1.
     let error = match broker.watch(all(TRAINER, "TrainJob"), "1".into()).await {
         Err(error) => error,
         Ok(mut events) => {
@@ -111,7 +111,7 @@ async fn a_version_the_server_has_forgotten_is_expired() {
 }
 
 #[tokio::test]
-async fn a_log_is_empty_before_its_pod_runs() {
+async fn log_of_pending_pod_is_empty() {
     let namespace = TestNamespace::new(cluster(), "log").unwrap();
     let broker = broker(&namespace, User::DataScientist, &everything());
     let log = async |container: &str| {
@@ -121,7 +121,7 @@ async fn a_log_is_empty_before_its_pod_runs() {
     let missing = log("web").await.err().unwrap();
     assert_eq!(missing.code, ErrorCode::NotFound);
     assert_eq!(missing.message, format!("pod web in {} not found", namespace.name()));
-    // No node has this label, so that the pod waits on clusters with nodes too.
+    // No node has this label, so that the pod stays pending on clusters with nodes too.
     let spec = json!({"containers": [{"name": "web", "image": "kf.test/none:1"}],
                       "nodeSelector": {"kf-test": "nowhere"}});
     broker.create(object("", "Pod", "web"), json!({"spec": spec}), PLAIN).await.unwrap();
@@ -132,7 +132,7 @@ async fn a_log_is_empty_before_its_pod_runs() {
 }
 
 #[tokio::test]
-async fn the_server_says_who_may_what_and_what_is_served() {
+async fn whoami_can_i_and_discover_report_server_state() {
     let namespace = TestNamespace::new(cluster(), "who").unwrap();
     let reviews = [
         rule("authentication.k8s.io", &["selfsubjectreviews"], &["create"]),

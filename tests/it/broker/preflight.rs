@@ -1,4 +1,4 @@
-//! Preflight against the real authorizer.
+//! Preflight checks against a real authorizer.
 
 use kf_cluster::preflight::{granters, preflight};
 use kf_home::trusted::OwnPath;
@@ -6,7 +6,7 @@ use kf_home::trusted::OwnPath;
 use super::*;
 
 #[tokio::test]
-async fn preflight_says_what_each_user_lacks() {
+async fn preflight_reports_missing_rights_of_each_user() {
     let namespace = TestNamespace::new(cluster(), "preflight").unwrap();
     let cache = OwnPath::new(namespace.directory()).at("preflight.json");
     let rules = RuleSet::parse(&[
@@ -26,7 +26,7 @@ async fn preflight_says_what_each_user_lacks() {
     ] {
         let connection = connection(&namespace, user);
         let place = connection.settings().unwrap().namespace.clone();
-        // Asked twice: the cache of one user is no other's, and changes nothing.
+        // Twice: the cache is per user and does not change the result.
         for _ in 0..2 {
             let verdicts = preflight(&connection, &rules, &place, Some(&cache)).await.unwrap();
             let allowed: Vec<bool> = verdicts.iter().map(|verdict| verdict.allowed()).collect();
@@ -36,7 +36,7 @@ async fn preflight_says_what_each_user_lacks() {
 }
 
 #[tokio::test]
-async fn owners_are_named_to_those_who_may_see_them() {
+async fn owners_are_listed_only_with_permission() {
     let namespace = TestNamespace::new(cluster(), "owners").unwrap();
     let admin = connection(&namespace, User::Admin);
     let place = admin.settings().unwrap().namespace.clone();

@@ -1,4 +1,4 @@
-//! Who says no: kf's layers before anything is sent, RBAC behind them.
+//! Refusals: by kf's layers before a request is sent, and by RBAC.
 
 use kf_core::api::{Bearer, ErrorCode, HttpMethod, KubeApi as _, PodRef, PodRequest};
 use kf_core::grants::Layer;
@@ -6,7 +6,7 @@ use kf_core::grants::Layer;
 use super::*;
 
 #[tokio::test]
-async fn rbac_s_no_names_the_user_and_the_missing_rule() {
+async fn rbac_refusal_names_user_and_rule() {
     let namespace = TestNamespace::new(cluster(), "rbac").unwrap();
     let job = object(TRAINER, "TrainJob", "mnist");
     let body = json!({"spec": {"runtimeRef": {"name": "kf-test"}}});
@@ -29,7 +29,7 @@ async fn rbac_s_no_names_the_user_and_the_missing_rule() {
 }
 
 #[tokio::test]
-async fn a_grant_holds_back_even_an_administrator() {
+async fn grant_limits_cluster_admin() {
     let namespace = TestNamespace::new(cluster(), "grant").unwrap();
     let broker = broker(&namespace, User::Admin, &[rule("", &["configmaps"], &["get"])]);
     let layer = |error: kf_core::api::ApiError| error.refusal.unwrap().layer;
@@ -47,10 +47,10 @@ async fn a_grant_holds_back_even_an_administrator() {
     assert!(broker.get(elsewhere).await.is_ok());
 }
 
-/// Dana holds `get namespaces` by a role of the namespace, for which the authorizer takes the
-/// object as part of itself; kf's grant does the same.
+/// Dana has `get namespaces` by a role in the namespace: the authorizer treats the namespace object as part of the
+/// namespace, and so does kf's grant.
 #[tokio::test]
-async fn a_namespace_shows_itself() {
+async fn own_namespace_is_readable() {
     let namespace = TestNamespace::new(cluster(), "itself").unwrap();
     let broker = broker(&namespace, User::DataScientist, &[rule("", &["namespaces"], &["get"])]);
     let own = broker.get(object("", "Namespace", namespace.name())).await.unwrap();
@@ -59,9 +59,9 @@ async fn a_namespace_shows_itself() {
     assert_eq!(other.refusal.unwrap().layer, Layer::Environment);
 }
 
-/// Which audiences those are the API server says itself.
+/// The API server itself reports which audiences those are.
 #[tokio::test]
-async fn a_token_that_opens_the_api_server_goes_to_no_pod() {
+async fn api_server_token_is_not_sent_to_pod() {
     let namespace = TestNamespace::new(cluster(), "token").unwrap();
     let rules = [
         rule("", &["pods/portforward"], &["get", "create"]),
@@ -86,7 +86,7 @@ async fn a_token_that_opens_the_api_server_goes_to_no_pod() {
 }
 
 #[tokio::test]
-async fn hostile_names_reach_no_server() {
+async fn hostile_names_are_not_sent() {
     let namespace = TestNamespace::new(cluster(), "hostile").unwrap();
     let broker = broker(&namespace, User::Admin, &everything());
     for hostile in ["..", "../kube-system", "kube-system/secrets", "a?b", "a#b", "%2e%2e", "", "a\nb", "a\0b"]
@@ -109,7 +109,7 @@ async fn hostile_names_reach_no_server() {
 }
 
 #[tokio::test]
-async fn a_kind_nobody_serves_is_told_from_an_object_that_is_not_there() {
+async fn unserved_kind_differs_from_missing_object() {
     let namespace = TestNamespace::new(cluster(), "absent").unwrap();
     let rules = [rule("absent.example", &["things"], &["get"]), rule("", &["configmaps"], &["get"])];
     let broker = broker(&namespace, User::DataScientist, &rules);
@@ -120,7 +120,7 @@ async fn a_kind_nobody_serves_is_told_from_an_object_that_is_not_there() {
     assert_eq!(thing.message, format!("configmap x in {} not found", namespace.name()));
 }
 
-/// A connection with dana's kubeconfig and other credentials in it.
+/// A connection with dana's kubeconfig and other credentials.
 fn connection_as(namespace: &TestNamespace, name: &str, user: Value) -> Arc<Connection> {
     let text = fs_err::read_to_string(namespace.kubeconfig(User::DataScientist)).unwrap();
     let mut kubeconfig: Value = serde_saphyr::from_str(&text).unwrap();
@@ -131,7 +131,7 @@ fn connection_as(namespace: &TestNamespace, name: &str, user: Value) -> Arc<Conn
 }
 
 #[tokio::test]
-async fn credentials_nobody_issued_or_that_ended_are_not_accepted() {
+async fn invalid_or_expired_credentials_are_unauthenticated() {
     let namespace = TestNamespace::new(cluster(), "credentials").unwrap();
     let mut params = rcgen::CertificateParams::default();
     params.not_after = rcgen::date_time_ymd(2021, 1, 1);

@@ -9,7 +9,7 @@ use super::*;
 use crate::common::PATIENCE;
 
 #[tokio::test]
-async fn a_dry_run_shows_the_change_and_makes_none() {
+async fn dry_run_reports_changes_and_stores_none() {
     let namespace = TestNamespace::new(cluster(), "dry run").unwrap();
     let real = broker(&namespace, User::DataScientist, &everything());
     let mut config = config(&namespace, User::DataScientist, &everything());
@@ -42,7 +42,7 @@ async fn a_dry_run_shows_the_change_and_makes_none() {
 }
 
 #[tokio::test]
-async fn what_the_schema_does_not_know_is_invalid() {
+async fn object_violating_schema_is_invalid() {
     let namespace = TestNamespace::new(cluster(), "schema").unwrap();
     let broker = broker(&namespace, User::DataScientist, &everything());
     for (body, words) in [
@@ -57,7 +57,7 @@ async fn what_the_schema_does_not_know_is_invalid() {
 }
 
 #[tokio::test]
-async fn a_policy_s_no_is_told_in_its_own_words() {
+async fn admission_policy_message_is_passed_on() {
     let namespace = TestNamespace::new(cluster(), "policy").unwrap();
     let admin = connection(&namespace, User::Admin).client().await.unwrap();
     let name = format!("kf-{}", namespace.name());
@@ -87,7 +87,7 @@ async fn a_policy_s_no_is_told_in_its_own_words() {
     )
     .await;
     let broker = broker(&namespace, User::DataScientist, &everything());
-    // The server takes a moment to heed a new policy.
+    // A new policy takes effect after a moment.
     let refused = async {
         let mut attempt = 0;
         loop {
@@ -110,7 +110,7 @@ async fn a_policy_s_no_is_told_in_its_own_words() {
 }
 
 #[tokio::test]
-async fn fields_of_others_are_left_to_them_without_force() {
+async fn apply_without_force_keeps_fields_of_other_managers() {
     let namespace = TestNamespace::new(cluster(), "conflict").unwrap();
     let mut rules = everything();
     rules.push(json!({"apiGroups": [""], "resources": ["services"], "verbs": ["patch"], "force": true}));
@@ -137,7 +137,7 @@ async fn fields_of_others_are_left_to_them_without_force() {
 }
 
 #[tokio::test]
-async fn a_secret_is_written_and_not_read() {
+async fn written_secret_is_returned_redacted() {
     let namespace = TestNamespace::new(cluster(), "secret").unwrap();
     let blind = rule("", &["secrets"], &["get", "list", "create", "patch"]);
     let broker = broker(&namespace, User::DataScientist, &[blind]);
@@ -156,7 +156,7 @@ async fn a_secret_is_written_and_not_read() {
 const PASSWORD: &str = "hunter2";
 const ENCODED: &str = "aHVudGVyMg==";
 
-/// Makes a secret and a config map that hold the password, as somebody else than the command.
+/// Creates a secret and a config map with the password, as another field manager than the command.
 async fn plant(namespace: &TestNamespace, immutable: bool) {
     let mut owner = config(namespace, User::DataScientist, &everything());
     owner.command.name = "owner".into();
@@ -168,7 +168,7 @@ async fn plant(namespace: &TestNamespace, immutable: bool) {
 }
 
 #[tokio::test]
-async fn a_failed_write_repeats_nothing_the_grant_hides() {
+async fn failed_write_does_not_leak_hidden_data() {
     let namespace = TestNamespace::new(cluster(), "server words").unwrap();
     plant(&namespace, false).await;
     let blind = [
@@ -204,8 +204,11 @@ async fn a_failed_write_repeats_nothing_the_grant_hides() {
                         broker.apply(object.clone(), body.clone(), options).await,
                         broker.apply(object.clone(), body.clone(), force).await,
                     ] {
-                        let said = format!("{answer:?}");
-                        assert!(!said.contains(PASSWORD) && !said.contains(ENCODED), "{kind} {body}: {said}");
+                        let shown = format!("{answer:?}");
+                        assert!(
+                            !shown.contains(PASSWORD) && !shown.contains(ENCODED),
+                            "{kind} {body}: {shown}"
+                        );
                         refused += usize::from(answer.is_err());
                     }
                 }
@@ -220,13 +223,13 @@ async fn a_failed_write_repeats_nothing_the_grant_hides() {
     }
 }
 
-/// What a command learns of a write: the answer, or how it failed.
+/// What a command sees of a write: the object or the error.
 fn learned(answer: Result<Value, kf_core::api::ApiError>) -> Result<Value, (ErrorCode, String)> {
     answer.map_err(|error| (error.code, error.message))
 }
 
 #[tokio::test]
-async fn a_write_does_not_tell_whether_a_guess_is_right() {
+async fn write_does_not_confirm_guessed_value() {
     let namespace = TestNamespace::new(cluster(), "guesses").unwrap();
     plant(&namespace, false).await;
     plant(&namespace, true).await;
@@ -243,7 +246,7 @@ async fn a_write_does_not_tell_whether_a_guess_is_right() {
                     continue;
                 }
                 for name in ["token", "fixed"] {
-                    // A write that is none would change a mutable object by force.
+                    // A forced write without dry run would change a mutable object.
                     let tried: &[bool] = if force && name == "token" { &[true] } else { &[true, false] };
                     for dry_run in tried {
                         let options = WriteOptions { dry_run: *dry_run, force };
@@ -272,7 +275,7 @@ async fn a_write_does_not_tell_whether_a_guess_is_right() {
 }
 
 #[tokio::test]
-async fn a_patch_takes_no_field_that_apply_leaves() {
+async fn patch_cannot_take_fields_of_other_managers() {
     let namespace = TestNamespace::new(cluster(), "take over").unwrap();
     let rules = |force: bool| {
         let mut rule = rule("", &["configmaps", "services"], &["get", "create", "patch"]);
@@ -330,7 +333,7 @@ async fn a_patch_takes_no_field_that_apply_leaves() {
 }
 
 #[tokio::test]
-async fn a_dry_run_says_that_a_secret_s_value_changes() {
+async fn dry_run_reports_changed_secret_value_redacted() {
     let namespace = TestNamespace::new(cluster(), "secret diff").unwrap();
     plant(&namespace, false).await;
     let mut rule = rule("", &["secrets"], &["get", "patch"]);

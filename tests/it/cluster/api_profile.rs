@@ -1,4 +1,4 @@
-//! The `api` profile offers what the other tests rely on.
+//! The `api` profile has what the other tests rely on.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ fn cluster() -> &'static Cluster {
     Cluster::attach_or_start(Profile::Api).unwrap()
 }
 
-/// What `kubectl` prints, and whether it succeeded.
+/// Whether `kubectl` succeeded, and its output.
 fn kubectl(kubeconfig: &Path, arguments: &[&str]) -> (bool, String) {
     let (code, text) = kubectl_of(cluster(), kubeconfig, arguments);
     (code == Some(0), text)
@@ -23,8 +23,8 @@ fn can(user: User, namespace: &str, verb: &str, resource: &str) -> bool {
     yes
 }
 
-/// A server built with Go's newer JSON package starts and serves everything else, but has no
-/// OpenAPI document in this encoding, and then `kubectl apply` fails.
+/// A server built with Go's newer JSON package works otherwise, but has no OpenAPI document in this encoding, which
+/// breaks `kubectl apply`.
 #[test]
 fn open_api_is_served_as_protobuf() {
     let response = cluster()
@@ -34,7 +34,7 @@ fn open_api_is_served_as_protobuf() {
 }
 
 #[test]
-fn the_edit_role_has_rules() {
+fn edit_role_has_rules() {
     let (ok, rules) = kubectl(
         &cluster().kubeconfig(User::Admin),
         &["get", "clusterrole", "edit", "--output=jsonpath={.rules}"],
@@ -43,7 +43,7 @@ fn the_edit_role_has_rules() {
 }
 
 #[test]
-fn everybody_may_do_what_their_role_says_and_no_more() {
+fn users_have_exactly_the_rights_of_their_role() {
     for (user, namespace, verb, resource, expected) in [
         (User::Admin, TEAM_B, "create", "trainjobs.trainer.kubeflow.org", true),
         (User::DataScientist, TEAM_A, "create", "trainjobs.trainer.kubeflow.org", true),
@@ -68,7 +68,7 @@ fn everybody_may_do_what_their_role_says_and_no_more() {
 }
 
 #[test]
-fn a_test_has_a_namespace_of_its_own() {
+fn each_test_has_its_own_namespace() {
     let namespace = TestNamespace::new(cluster(), "own namespace").unwrap();
     let dana = namespace.kubeconfig(User::DataScientist);
     let manifest = namespace.directory().join("job.json");
@@ -99,7 +99,7 @@ fn a_test_has_a_namespace_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_namespace_can_be_made_inside_a_runtime() {
+async fn namespace_can_be_created_inside_async_runtime() {
     let namespace = TestNamespace::new(cluster(), "async").unwrap();
     assert!(namespace.name().starts_with("async-"));
 }

@@ -1,7 +1,7 @@
-//! The cluster of the tests is what the other tests take it for, and leaves nothing behind.
+//! The test cluster has what the other tests rely on, and is removed completely.
 
 mod api_profile;
-mod left_behind;
+mod cleanup;
 mod node_profile;
 mod other_clusters;
 mod parts;
@@ -14,12 +14,12 @@ use kf_tests::cluster::{Cluster, Profile, TestNamespace, User};
 use crate::common::lines::lines_of;
 use crate::common::{PATIENCE, output_of};
 
-/// The cluster of this run.
+/// The shared cluster of this run.
 fn cluster() -> &'static Cluster {
     Cluster::attach_or_start(Profile::Node).unwrap()
 }
 
-/// The exit code of a kubectl call, and all it wrote.
+/// The exit code and the output of a kubectl call.
 fn kubectl(kubeconfig: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     kubectl_of(cluster(), kubeconfig, arguments)
 }
@@ -31,7 +31,7 @@ fn kubectl_of(cluster: &Cluster, kubeconfig: &Path, arguments: &[&str]) -> (Opti
     (output.status.code(), String::from_utf8(text).unwrap())
 }
 
-/// What a kubectl call wrote that must succeed.
+/// The output of a kubectl call; panics if it fails.
 fn kubectl_ok(kubeconfig: &Path, arguments: &[&str]) -> String {
     let (code, answer) = kubectl(kubeconfig, arguments);
     assert_eq!(code, Some(0), "kubectl {}: {answer}", arguments.join(" "));
@@ -64,8 +64,8 @@ fn hold(profile: &str, environment: &[(&str, &Path)]) -> (Child, PathBuf) {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let said = lines_of(process.stdout.take().unwrap());
-    // Each step of a start has a deadline of its own.
-    let directory = said.recv_timeout(3 * PATIENCE).unwrap_or_else(|_| panic!("the cluster did not start"));
+    let lines = lines_of(process.stdout.take().unwrap());
+    // Each step of the start has its own deadline.
+    let directory = lines.recv_timeout(3 * PATIENCE).unwrap_or_else(|_| panic!("the cluster did not start"));
     (process, PathBuf::from(directory))
 }

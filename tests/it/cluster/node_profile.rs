@@ -1,4 +1,4 @@
-//! The `node` profile really runs containers, and Kubeflow Trainer on them.
+//! The `node` profile runs real containers and Kubeflow Trainer.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
@@ -7,10 +7,10 @@ use super::{apply, cluster, kubectl, wait_for};
 use crate::common::ending_of;
 use kf_tests::cluster::{TestNamespace, User, skip_without_node, skip_without_own_node};
 
-/// Once it has mounted a `/proc` of its own, its identity can no longer be looked up by PID.
+/// Once it has mounted its own `/proc`, its identity can no longer be looked up by PID.
 #[test]
-fn first_process_of_a_node_does_nothing_before_it_is_recorded() {
-    if skip_without_own_node("first_process_of_a_node_does_nothing_before_it_is_recorded") {
+fn first_node_process_waits_until_recorded() {
+    if skip_without_own_node("first_node_process_waits_until_recorded") {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
@@ -24,10 +24,10 @@ fn first_process_of_a_node_does_nothing_before_it_is_recorded() {
         .spawn()
         .unwrap();
     let mut supervisor = gate.stdin.take().unwrap();
-    let mut said = BufReader::new(gate.stdout.take().unwrap()).lines().map(Result::unwrap);
-    assert_eq!(said.next().as_deref(), Some("unshared"));
+    let mut lines = BufReader::new(gate.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(lines.next().as_deref(), Some("unshared"));
     supervisor.write_all(b"connected\n").unwrap();
-    let first = said.next().unwrap_or_default();
+    let first = lines.next().unwrap_or_default();
     // The supervisor ends instead of recording it.
     drop(supervisor);
     assert_eq!(ending_of(&mut gate).code(), Some(1));
@@ -36,8 +36,8 @@ fn first_process_of_a_node_does_nothing_before_it_is_recorded() {
 }
 
 #[test]
-fn a_train_job_of_two_nodes_trains() {
-    if skip_without_node("a_train_job_of_two_nodes_trains") {
+fn train_job_of_two_nodes_completes() {
+    if skip_without_node("train_job_of_two_nodes_completes") {
         return;
     }
     let namespace = TestNamespace::new(cluster(), "two-nodes").unwrap();
@@ -69,8 +69,8 @@ spec:
 }
 
 #[test]
-fn a_train_job_that_fails_is_reported_as_failed() {
-    if skip_without_node("a_train_job_that_fails_is_reported_as_failed") {
+fn failing_train_job_is_reported_as_failed() {
+    if skip_without_node("failing_train_job_is_reported_as_failed") {
         return;
     }
     let namespace = TestNamespace::new(cluster(), "failing").unwrap();
@@ -90,8 +90,8 @@ spec:
 }
 
 #[test]
-fn commands_run_in_containers_and_tell_their_exit_code() {
-    if skip_without_node("commands_run_in_containers_and_tell_their_exit_code") {
+fn exec_returns_exit_code() {
+    if skip_without_node("exec_returns_exit_code") {
         return;
     }
     let namespace = TestNamespace::new(cluster(), "exec").unwrap();

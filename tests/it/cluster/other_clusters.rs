@@ -1,4 +1,4 @@
-//! Clusters other than the one that the harness builds: an existing one, and envtest's programs.
+//! Other clusters than the one that the harness builds: an existing one, and envtest's binaries.
 
 use std::process::Command;
 
@@ -33,7 +33,7 @@ fn check_users(cluster: &Cluster) {
 }
 
 #[test]
-fn an_existing_cluster_gets_the_same_users() {
+fn existing_cluster_gets_the_same_users() {
     let own = Cluster::attach_or_start(Profile::Api).unwrap();
     let existing = Cluster::existing(&own.kubeconfig(User::Admin), Profile::Api, progress::silent).unwrap();
     assert_eq!(existing.server(), own.server());
@@ -41,9 +41,9 @@ fn an_existing_cluster_gets_the_same_users() {
     check_users(&existing);
 }
 
-/// setup-envtest's directories hold no controller manager, so the harness does its part.
+/// setup-envtest has no controller manager, so the harness does its work.
 #[test]
-fn programs_of_envtest_are_enough_for_the_api() {
+fn envtest_binaries_suffice_for_api_profile() {
     let own = Cluster::attach_or_start(Profile::Api).unwrap();
     let assets = tempfile::tempdir().unwrap();
     for program in ["etcd", "kube-apiserver", "kubectl"] {

@@ -1,4 +1,4 @@
-//! Each optional part of a cluster really works, as the people who use it would see.
+//! Each optional part of a cluster works from a user's point of view.
 
 use std::path::Path;
 
@@ -11,8 +11,8 @@ use kf_tests::cluster::{Part, QUEUE, TestNamespace, User, skip_without_node};
 use serde_json::Value;
 
 #[test]
-fn pods_find_each_other_by_name() {
-    if skip_without_node("pods_find_each_other_by_name") {
+fn pods_resolve_service_names() {
+    if skip_without_node("pods_resolve_service_names") {
         return;
     }
     cluster().require(Part::Dns).unwrap();
@@ -48,7 +48,7 @@ spec:
     }
 }
 
-/// The answer of `command` in the pod's only container, as the data scientist.
+/// The output of `command` in the pod's container `main`, as the data scientist.
 fn in_pod(namespace: &TestNamespace, pod: &str, command: &[&str]) -> String {
     let dana = namespace.kubeconfig(User::DataScientist);
     kubectl_ok(&dana, &[&["exec", pod, "--container=main", "--"], command].concat())
@@ -60,8 +60,8 @@ fn json_in_pod(namespace: &TestNamespace, pod: &str, command: &[&str]) -> Value 
 }
 
 #[test]
-fn tensorboard_reads_what_the_trainer_writes() {
-    if skip_without_node("tensorboard_reads_what_the_trainer_writes") {
+fn tensorboard_reads_trainer_events() {
+    if skip_without_node("tensorboard_reads_trainer_events") {
         return;
     }
     cluster().require(Part::TensorBoard).unwrap();
@@ -169,8 +169,8 @@ client.execute_interactive(
 }
 
 #[test]
-fn a_model_is_served_by_kserve_from_an_image_a_url_and_a_volume() {
-    if skip_without_node("a_model_is_served_by_kserve_from_an_image_a_url_and_a_volume") {
+fn kserve_serves_model_from_image_url_and_volume() {
+    if skip_without_node("kserve_serves_model_from_image_url_and_volume") {
         return;
     }
     cluster().require(Part::ModelServer).unwrap();
@@ -260,8 +260,8 @@ spec: {{predictor: {{{predictor}}}}}
 }
 
 #[test]
-fn a_model_server_without_its_model_says_so() {
-    if skip_without_node("a_model_server_without_its_model_says_so") {
+fn model_server_without_model_reports_missing_file() {
+    if skip_without_node("model_server_without_model_reports_missing_file") {
         return;
     }
     cluster().require(Part::ModelServer).unwrap();
@@ -285,8 +285,8 @@ spec:
 }
 
 #[test]
-fn a_queue_holds_a_job_back_until_there_is_room() {
-    if skip_without_node("a_queue_holds_a_job_back_until_there_is_room") {
+fn queue_holds_job_until_quota_is_free() {
+    if skip_without_node("queue_holds_job_until_quota_is_free") {
         return;
     }
     cluster().require(Part::Kueue).unwrap();
@@ -314,7 +314,7 @@ fn a_queue_holds_a_job_back_until_there_is_room() {
     wait_for(&namespace, "--for=condition=Complete", "trainjob/second");
 }
 
-/// The first in a queue. A job is suspended a moment before Kueue has it in its queue.
+/// The first pending workload of a queue. A job is suspended a moment before Kueue queues it.
 #[track_caller]
 fn waiting_in(queue: &str, kubeconfig: &Path) -> Value {
     until(|| {
@@ -326,8 +326,8 @@ fn waiting_in(queue: &str, kubeconfig: &Path) -> Value {
 }
 
 #[test]
-fn a_pushed_image_is_pulled_by_its_digest() {
-    if skip_without_node("a_pushed_image_is_pulled_by_its_digest") {
+fn pushed_image_is_pulled_by_digest() {
+    if skip_without_node("pushed_image_is_pulled_by_digest") {
         return;
     }
     cluster().require(Part::Registry).unwrap();
@@ -359,8 +359,8 @@ spec:
 }
 
 #[test]
-fn legacy_jobs_run_and_their_workers_find_the_master() {
-    if skip_without_node("legacy_jobs_run_and_their_workers_find_the_master") {
+fn legacy_jobs_run_and_workers_reach_master() {
+    if skip_without_node("legacy_jobs_run_and_workers_reach_master") {
         return;
     }
     cluster().require(Part::TrainingOperator).unwrap();
@@ -371,7 +371,7 @@ fn legacy_jobs_run_and_their_workers_find_the_master() {
              image: 'kf.test/trainer:1', args: [--epochs={epochs}, --epoch-seconds=0.1]}}]}}}}}}"
         )
     };
-    // A worker waits for its master's name, so the master has to stay until the worker is done.
+    // A worker waits for its master's DNS name, so the master has to run until the worker is done.
     let (short, long) = (replica(2), replica(100_000));
     apply(
         &namespace,

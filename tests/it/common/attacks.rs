@@ -1,4 +1,4 @@
-//! The hostile guests of `tests/adversarial`, published by a registry that was taken in.
+//! The hostile guests of `tests/adversarial`, published by a registry that accepted them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -81,14 +81,14 @@ resources = ["pods/exec", "pods/attach"]
 verbs = ["get", "create"]
 "#;
 
-const CHANGE_UNSEEN: &str = r#"
+const CHANGE_WITHOUT_GET: &str = r#"
 [[permissions.kubernetes]]
 apiGroups = [""]
 resources = ["secrets", "configmaps"]
 verbs = ["create", "patch"]
 "#;
 
-/// Whatever the ABI has a function for.
+/// All that the ABI has functions for.
 const EVERYTHING: &str = r#"
 [permissions]
 selection = true
@@ -124,7 +124,7 @@ resources = ["serviceaccounts/token"]
 verbs = ["create"]
 "#;
 
-/// Commands with the guest that each is and what it asks for.
+/// Commands, the guest each runs, and the permissions it asks for.
 const PUBLISHED: [(&str, &str, &str); 19] = [
     ("complete-injects", "complete_injects", ""),
     ("complete-paths", "complete_paths", ""),
@@ -132,7 +132,7 @@ const PUBLISHED: [(&str, &str, &str); 19] = [
     ("complete-spins", "complete_spins", ""),
     ("complete-writes", "complete_writes", CHANGE_PODS),
     ("escape-sequences", "escape_sequences", ""),
-    ("hidden-words", "hidden_words", CHANGE_UNSEEN),
+    ("hidden-words", "hidden_words", CHANGE_WITHOUT_GET),
     ("impostor", "impostor", ""),
     ("lying-manifest", "lying_manifest", READ_PODS),
     ("refusal-flood", "refusal_flood", READ_PODS),
@@ -149,7 +149,7 @@ const PUBLISHED: [(&str, &str, &str); 19] = [
 
 static ATTACKS: Shelf = Shelf::of(published);
 
-/// A home in which these were added.
+/// A home with these commands added.
 pub fn home(names: &[&str]) -> Home {
     ATTACKS.home(names)
 }
@@ -192,7 +192,7 @@ fn publish(out: &Path) {
     registry::build(&index, &artifacts, out);
 }
 
-/// The built guest of an attack.
+/// The component of an attack.
 pub fn wasm(guest: &str) -> &'static Path {
     static BUILT: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
     let built = BUILT.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! A bash in which a person presses Tab, and one in which a person types what a README shows.
+//! Interactive bash: one to test completion, and one to type the lines of a README.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -17,13 +17,13 @@ impl Bash {
         symlink(kf_program(), programs.join("kf")).unwrap();
         let mut bash = Command::new("bash");
         bash.args(["--norc", "--noprofile", "-i"]).env_clear().current_dir(home.path());
-        // The words of a line that was entered, to see what it came to.
+        // Prints the words of the line that was completed.
         let rc = "source <(kf completion bash); words() { printf '<%s>' \"$@\"; echo; }; echo is ready";
         for (name, value) in home.kf([""; 0]).get_envs() {
             bash.env(name, value.unwrap());
         }
         let path = format!("{}:/usr/bin:/bin", programs.display());
-        // Names are waited for, however busy the machine is.
+        // Long enough for a busy machine.
         bash.env("PATH", path).env("KF_COMPLETE_TIMEOUT", "300");
         bash.env("INPUTRC", "/dev/null").env("TERM", "dumb").env("PS1", "> ");
         let mut terminal = Terminal::start(bash);
@@ -32,7 +32,7 @@ impl Bash {
         Self(terminal)
     }
 
-    /// Types the beginning of a line, presses Tab, and enters the line: its words must then be these.
+    /// Types the beginning of a line, presses Tab and Enter, and asserts the words of the completed line.
     #[track_caller]
     pub fn completes(&mut self, begun: &str, words: &[&str]) {
         const START_OF_LINE: char = '\u{1}';
@@ -42,18 +42,17 @@ impl Bash {
     }
 }
 
-/// The prompt of a [`Session`], a line of its own: it says how the line before has ended.
+/// The prompt of a [`Session`], on its own line, around the exit code of the line before.
 const PROMPT: (&str, &str) = ("[exit ", "] ready");
 
-/// An interactive bash in which a person types one line after another. It begins with no variable of kf's, and with no
-/// `kf` on its path.
+/// An interactive bash for one line after another. It starts without kf's variables and without `kf` on its path.
 pub struct Session(Terminal);
 
-/// What a typed line came to.
+/// The result of a typed line.
 pub struct Typed {
     pub code: i32,
-    /// What was on the screen, without the line itself.
-    pub said: String,
+    /// What appeared on the screen, without the line itself.
+    pub output: String,
 }
 
 impl Session {
@@ -63,13 +62,13 @@ impl Session {
         bash.args(["--norc", "--noprofile", "--noediting", "-i"]).env_clear().current_dir(home);
         bash.env("HOME", home).env("TMPDIR", home).env("PATH", "/usr/bin:/bin").env("TERM", "xterm-256color");
         bash.env("PS1", format!("{before}$?{after}\\n"));
-        // A terminal that does not say how wide it is, so that lines are laid out as a README shows them.
+        // The terminal reports no width, so that lines wrap as a README shows them.
         let mut terminal = Terminal::start(bash);
         terminal.expect(after);
         Self(terminal)
     }
 
-    /// Types a line, and the answer to what it asks.
+    /// Types a line, and the answer to its prompt.
     #[track_caller]
     pub fn enter(&mut self, line: &str, answer: Option<&str>) -> Typed {
         const QUESTION: &str = "[y/N]";
@@ -84,8 +83,8 @@ impl Session {
         let screen = self.0.screen();
         let mut ends = screen.rsplit(before);
         let code = ends.next().and_then(|end| end.split(']').next()).unwrap();
-        // The rest of the prompt, the line as the terminal echoes it, and what it came to.
-        let said = ends.next().unwrap().splitn(3, '\n').nth(2).unwrap();
-        Typed { code: code.parse().unwrap(), said: said.to_owned() }
+        // The rest of the prompt, the echoed line, and its output.
+        let output = ends.next().unwrap().splitn(3, '\n').nth(2).unwrap();
+        Typed { code: code.parse().unwrap(), output: output.to_owned() }
     }
 }

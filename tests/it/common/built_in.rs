@@ -1,15 +1,15 @@
-//! A kf that carries some commands inside, and registries of their author and of others.
+//! A kf with built-in commands, and registries of the same author and of others.
 
 use std::path::{Path, PathBuf};
 
 use super::registry;
 
-/// Where the program is, and the keys that its commands are signed with.
+/// The folder with the program and the keys that its commands are signed with.
 fn folder() -> PathBuf {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let dir = std::env::var_os("KF_TEST_BUILT_IN")
         .map_or_else(|| repository.join("target/built-in"), PathBuf::from);
-    assert!(dir.join("kf").is_file(), "{} is not there; run `cargo xtask test`", dir.join("kf").display());
+    assert!(dir.join("kf").is_file(), "{} does not exist; run `cargo xtask test`", dir.join("kf").display());
     dir
 }
 
@@ -23,7 +23,7 @@ pub fn component(name: &str) -> PathBuf {
     folder().join("artifacts").join(name).join("plugin.wasm")
 }
 
-/// The registry that its commands come from, which is its default registry.
+/// The registry of its commands, which is its default registry.
 pub fn published() -> PathBuf {
     folder().join("work/published")
 }
@@ -31,14 +31,14 @@ pub fn published() -> PathBuf {
 /// A registry with one version of `hello`.
 pub struct Registry<'a> {
     pub version: &'a str,
-    /// Signed by who signed the built-in one, or by another author of the same name.
+    /// Signed by the author of the built-in one, or by another author of the same name.
     pub same_author: bool,
-    /// A component that must not run, and why.
+    /// A component that must not run, and the reason.
     pub blocked: Option<(String, &'a str)>,
 }
 
 impl Registry<'_> {
-    /// Builds it in a folder; what is there is added to.
+    /// Builds it in a folder, on top of what the folder already has.
     pub fn publish(&self, out: &Path) {
         let artifacts = out.join("artifacts");
         fs_err::create_dir_all(artifacts.join("hello")).unwrap();

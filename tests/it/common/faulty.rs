@@ -1,4 +1,4 @@
-//! An API server of which parts fail, as a test says.
+//! An API server whose responses a test chooses, to make parts of it fail.
 
 use std::io::{BufReader, Write};
 use std::net::TcpStream;
@@ -9,18 +9,18 @@ use serde_json::{Value, json};
 use super::Home;
 use super::requests::{self, Request, accept_websocket};
 
-pub enum Answer {
+pub enum Response {
     Json(u16, Value),
     /// With `Retry-After`.
     Busy(u16, u64),
     Text(u16, &'static str),
-    /// A WebSocket of this protocol, over which a line comes and then nothing.
+    /// A WebSocket of this protocol that sends one line and then nothing.
     Session(&'static str),
-    /// An answer that begins with this and does not end.
+    /// A response that begins with this and never ends.
     Open(&'static str),
 }
 
-impl Answer {
+impl Response {
     pub fn status(code: u16, reason: &str, message: &str) -> Self {
         Self::Json(
             code,
@@ -34,17 +34,17 @@ impl Answer {
 }
 
 /// A running server.
-pub struct Faulty {
+pub struct FaultyServer {
     url: String,
-    asked: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
-impl Faulty {
-    pub fn serve(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
-        let asked = Arc::<Mutex<Vec<String>>>::default();
-        let log = Arc::clone(&asked);
+impl FaultyServer {
+    pub fn serve(answer: impl Fn(&Request) -> Response + Send + Sync + 'static) -> Self {
+        let requests = Arc::<Mutex<Vec<String>>>::default();
+        let log = Arc::clone(&requests);
         let url = requests::serve(move |stream| answer_all(stream, &answer, &log));
-        Self { url, asked }
+        Self { url, requests }
     }
 
     /// Its host and port.
@@ -52,7 +52,7 @@ impl Faulty {
         self.url.replace("http://", "")
     }
 
-    /// A kubeconfig that names it, and nobody: without TLS no credentials would be sent.
+    /// A kubeconfig for it without credentials: without TLS none would be sent.
     pub fn kubeconfig(&self, home: &Home) -> String {
         let file = home.path().join("kubeconfig");
         let text = format!(
@@ -69,9 +69,9 @@ contexts: [{{name: lab, context: {{cluster: lab, user: nobody, namespace: team-a
         file.display().to_string()
     }
 
-    /// Method and path of what was asked so far, with the query where there is one.
-    pub fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
+    /// The requests so far: method, path and query.
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
     }
 }
 
@@ -79,29 +79,29 @@ const JSON: &str = "content-type: application/json\r\n";
 
 fn answer_all(
     stream: &TcpStream,
-    answer: &dyn Fn(&Request) -> Answer,
+    answer: &dyn Fn(&Request) -> Response,
     log: &Mutex<Vec<String>>,
 ) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
-    while let Some(asked) = Request::read(&mut reader) {
-        let query = if asked.query.is_empty() { String::new() } else { format!("?{}", asked.query) };
-        log.lock().unwrap().push(format!("{} {}{query}", asked.method, asked.path));
+    while let Some(request) = Request::read(&mut reader) {
+        let query = if request.query.is_empty() { String::new() } else { format!("?{}", request.query) };
+        log.lock().unwrap().push(format!("{} {}{query}", request.method, request.path));
         let mut writer = stream;
-        match answer(&asked) {
-            Answer::Json(code, body) => say(stream, code, JSON, &body.to_string())?,
-            Answer::Text(code, body) => say(stream, code, "", body)?,
-            Answer::Busy(code, after) => {
+        match answer(&request) {
+            Response::Json(code, body) => respond(stream, code, JSON, &body.to_string())?,
+            Response::Text(code, body) => respond(stream, code, "", body)?,
+            Response::Busy(code, after) => {
                 let body =
                     json!({"kind": "Status", "status": "Failure", "code": code, "message": "too busy"});
-                say(stream, code, &format!("{JSON}retry-after: {after}\r\n"), &body.to_string())?;
+                respond(stream, code, &format!("{JSON}retry-after: {after}\r\n"), &body.to_string())?;
             }
-            Answer::Session(protocol) => {
-                accept_websocket(stream, asked.websocket_key().unwrap_or_default(), protocol)?;
+            Response::Session(protocol) => {
+                accept_websocket(stream, request.websocket_key().unwrap_or_default(), protocol)?;
                 // One frame: binary, nine bytes, on stdout.
                 writer.write_all(b"\x82\x09\x01started\n")?;
                 return std::io::copy(&mut reader, &mut std::io::sink()).map(drop);
             }
-            Answer::Open(begin) => {
+            Response::Open(begin) => {
                 write!(writer, "HTTP/1.1 200 OK\r\n\r\n{begin}")?;
                 return std::io::copy(&mut reader, &mut std::io::sink()).map(drop);
             }
@@ -110,16 +110,16 @@ fn answer_all(
     Ok(())
 }
 
-fn say(mut stream: &TcpStream, code: u16, headers: &str, body: &str) -> std::io::Result<()> {
+fn respond(mut stream: &TcpStream, code: u16, headers: &str, body: &str) -> std::io::Result<()> {
     write!(stream, "HTTP/1.1 {code} X\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())
 }
 
-// ---- What a working server answers ----
+// ---- The responses of a working server ----
 
-/// Where the pods of the namespace are listed.
+/// The path of the namespace's pods.
 pub const PODS: &str = "/api/v1/namespaces/team-a/pods";
 
-/// A pod that runs.
+/// A running pod.
 pub fn pod(name: &str) -> Value {
     json!({
         "metadata": {
@@ -135,29 +135,29 @@ pub fn pod(name: &str) -> Value {
     })
 }
 
-/// A page of a list, and where the next one is.
-pub fn list(items: &[Value], token: &str) -> Answer {
-    Answer::Json(200, json!({ "metadata": { "resourceVersion": "1", "continue": token }, "items": items }))
+/// A page of a list, with its `continue` token.
+pub fn list(items: &[Value], token: &str) -> Response {
+    Response::Json(200, json!({ "metadata": { "resourceVersion": "1", "continue": token }, "items": items }))
 }
 
-/// A namespace with one pod, `web`, in a cluster that serves no more than Kubernetes' own kinds.
-pub fn honest(asked: &Request) -> Answer {
-    match asked.path.as_str() {
-        _ if asked.query.contains("watch=true") => Answer::Open(""),
+/// A namespace with one pod, `web`, in a cluster that serves only Kubernetes' own kinds.
+pub fn healthy(request: &Request) -> Response {
+    match request.path.as_str() {
+        _ if request.query.contains("watch=true") => Response::Open(""),
         PODS => list(&[pod("web")], ""),
-        path if path == format!("{PODS}/web") => Answer::Json(200, pod("web")),
+        path if path == format!("{PODS}/web") => Response::Json(200, pod("web")),
         path if path.starts_with("/api/v1/namespaces/team-a/") && path.matches('/').count() == 5 => {
             list(&[], "")
         }
         path if path.ends_with("selfsubjectaccessreviews") => {
-            Answer::Json(201, json!({ "status": { "allowed": true } }))
+            Response::Json(201, json!({ "status": { "allowed": true } }))
         }
         path if built_in(path) => list(&[], ""),
-        _ => Answer::missing(),
+        _ => Response::missing(),
     }
 }
 
-/// A list of one of Kubernetes' own kinds outside the core group.
+/// Whether the path lists a Kubernetes kind outside the core group.
 fn built_in(path: &str) -> bool {
     ["/apis/apps/v1/namespaces/team-a/", "/apis/batch/v1/namespaces/team-a/"]
         .iter()
@@ -165,12 +165,12 @@ fn built_in(path: &str) -> bool {
 }
 
 /// The discovery documents of a group with one kind.
-pub fn served(asked: &Request, group: &str, version: &str, kind: &str, plural: &str) -> Option<Answer> {
-    if asked.path == format!("/apis/{group}") {
-        return Some(Answer::Json(200, json!({ "versions": [{ "version": version }] })));
+pub fn served(request: &Request, group: &str, version: &str, kind: &str, plural: &str) -> Option<Response> {
+    if request.path == format!("/apis/{group}") {
+        return Some(Response::Json(200, json!({ "versions": [{ "version": version }] })));
     }
     let resource = json!({ "name": plural, "singularName": kind.to_lowercase(), "kind": kind, "namespaced": true,
                            "verbs": ["get", "list"] });
-    (asked.path == format!("/apis/{group}/{version}"))
-        .then(|| Answer::Json(200, json!({ "resources": [resource] })))
+    (request.path == format!("/apis/{group}/{version}"))
+        .then(|| Response::Json(200, json!({ "resources": [resource] })))
 }

@@ -1,4 +1,4 @@
-//! kf while it goes on printing, line by line.
+//! The output of a running kf, line by line.
 
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Read};
@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::{Home, PATIENCE, ending_of};
 
-/// kf while it runs, and its lines as they come.
+/// A running kf and its output so far.
 pub struct Following {
     what: String,
     kf: Child,
@@ -25,13 +25,13 @@ impl Following {
         Self { what: arguments.join(" "), kf, stdout, stderr }
     }
 
-    /// Waits for a line on stdout with this in it.
+    /// Waits for a line on stdout that contains this.
     #[track_caller]
     pub fn line(&self, with: &str) -> String {
         self.stdout.expect(with)
     }
 
-    /// Waits for a line on stderr with this in it.
+    /// Waits for a line on stderr that contains this.
     #[track_caller]
     pub fn told(&self, with: &str) -> String {
         self.stderr.expect(with)
@@ -42,7 +42,7 @@ impl Following {
         self.stdout.all()
     }
 
-    /// It has not ended, and if it has, what it said.
+    /// Panics with its stderr if it has ended.
     #[track_caller]
     pub fn assert_running(&mut self) {
         if let Some(status) = self.kf.try_wait().unwrap() {
@@ -50,12 +50,12 @@ impl Following {
         }
     }
 
-    /// How it ended by itself.
+    /// Waits until it ends by itself.
     pub fn finish(mut self) -> ExitStatus {
         ending_of(&mut self.kf)
     }
 
-    /// How it ended by itself, and all lines on stdout and on stderr.
+    /// Waits until it ends by itself; also returns all lines of stdout and stderr.
     pub fn finish_with_lines(mut self) -> (ExitStatus, Vec<String>, Vec<String>) {
         let status = ending_of(&mut self.kf);
         (status, self.stdout.rest(), self.stderr.rest())
@@ -69,7 +69,7 @@ impl Drop for Following {
     }
 }
 
-/// The lines of a stream as they come, so that each can be waited for with a deadline.
+/// The lines of a stream as they arrive, each to be waited for with a deadline.
 pub fn lines_of(stream: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, coming) = channel();
     std::thread::spawn(move || {
@@ -111,7 +111,7 @@ impl Lines {
         self.seen.borrow().clone()
     }
 
-    /// Every line once the program has ended.
+    /// All lines, once the program has ended.
     fn rest(&self) -> Vec<String> {
         while let Ok(line) = self.coming.recv_timeout(PATIENCE) {
             self.seen.borrow_mut().push(line);
@@ -120,7 +120,7 @@ impl Lines {
     }
 }
 
-/// A pod that nobody ever starts.
+/// A pod that is never scheduled.
 pub fn waiting_pod(name: &str) -> String {
     format!(
         "apiVersion: v1

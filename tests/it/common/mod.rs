@@ -1,10 +1,10 @@
-//! A home of its own for every test, and kf as a user meets it: exit code, stdout, stderr.
+//! A separate home for each test, and kf as a user sees it: exit code, stdout, stderr.
 
 pub mod attacks;
 pub mod bash;
 pub mod built_in;
 pub mod faulty;
-pub mod liar;
+pub mod hostile_server;
 pub mod lines;
 pub mod mounts;
 pub mod page;
@@ -26,11 +26,11 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// How long a test waits for something that has to happen. Generous, as the machine may be busy: only a
+/// How long a test waits for something that has to happen. Generous, as the machine may be busy; only a
 /// failing test waits that long.
 pub const PATIENCE: Duration = Duration::from_secs(300);
 
-/// The built `kf`, which lies beside the directory of the test programs.
+/// The built `kf`, next to the directory of the test programs.
 pub fn kf_program() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let kf = test.parent().and_then(Path::parent).unwrap().join("kf");
@@ -38,7 +38,7 @@ pub fn kf_program() -> PathBuf {
     kf
 }
 
-/// A home with nothing in it, or with commands already added, and no way to the real one.
+/// A temporary home, empty or with commands already added, isolated from the real one.
 pub struct Home {
     dir: TempDir,
     kubeconfig: Option<PathBuf>,
@@ -52,7 +52,7 @@ impl Home {
         Self { dir, kubeconfig: None, program: kf_program(), extra: Vec::new() }
     }
 
-    /// With the test registry set up and these commands added from it.
+    /// A home with the test registry set up and these commands added.
     pub fn with_commands(names: &[&str]) -> Self {
         registry::FIRST_PARTY.home(names)
     }
@@ -62,7 +62,7 @@ impl Home {
         self
     }
 
-    /// With a kf that carries some commands inside.
+    /// An empty home for a kf with built-in commands.
     pub fn with_built_in() -> Self {
         Self { program: built_in::program(), ..Self::empty() }
     }
@@ -76,7 +76,7 @@ impl Home {
         self.dir.path()
     }
 
-    /// `kf` with these arguments, in this home and with nothing of the outer environment.
+    /// `kf` with these arguments, in this home and without the outer environment.
     pub fn kf<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
         self.command(&self.program, arguments)
     }
@@ -89,7 +89,7 @@ impl Home {
         shell
     }
 
-    /// A program in this home, with nothing of the outer environment.
+    /// A program in this home, without the outer environment.
     pub fn command<A: AsRef<OsStr>>(
         &self,
         program: &Path,
@@ -115,7 +115,7 @@ impl Home {
         Ran::of(&output_of(&mut self.kf(arguments)), self.path())
     }
 
-    /// Runs kf and sees to it that nothing in the home is another than before.
+    /// Runs kf and asserts that it changed nothing in the home.
     #[track_caller]
     pub fn run_in_vain<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Ran {
         let before = self.state();
@@ -128,8 +128,8 @@ impl Home {
         ran
     }
 
-    /// Every file and link with its mode and a digest of what is in it. Left out is what is there
-    /// to be written: the audit log, locks, the cache, and how far each registry was followed.
+    /// Every file and link with its mode and a digest of its content, except what any run may write: the audit
+    /// log, locks, the cache, and the state of each registry.
     pub fn state(&self) -> BTreeMap<PathBuf, String> {
         let mut state = BTreeMap::new();
         collect(self.path(), &mut state);
@@ -150,7 +150,7 @@ fn collect(folder: &Path, state: &mut BTreeMap<PathBuf, String>) {
         let metadata = path.symlink_metadata().unwrap();
         let content = if metadata.is_dir() {
             collect(&path, state);
-            // A folder that only holds what is left out counts as nothing.
+            // A folder that holds only ignored files is ignored too.
             continue;
         } else if metadata.is_symlink() {
             fs_err::read_link(&path).unwrap().display().to_string()
@@ -161,7 +161,7 @@ fn collect(folder: &Path, state: &mut BTreeMap<PathBuf, String>) {
     }
 }
 
-/// What a run of kf left behind.
+/// The result of a run of kf.
 #[derive(Clone, Debug)]
 pub struct Ran {
     pub code: Option<i32>,
@@ -185,40 +185,39 @@ impl Ran {
         let code = self.code.map_or_else(|| "signal".to_owned(), |code| code.to_string());
         let text = format!(
             "exit: {code}\n----- stdout -----\n{}----- stderr -----\n{}",
-            ended(&self.stdout),
-            ended(&self.stderr)
+            with_final_newline(&self.stdout),
+            with_final_newline(&self.stderr)
         );
         text.replace(&self.home.display().to_string(), "[HOME]")
     }
 
-    /// With something else in the place of what differs from run to run.
+    /// Replaces text that differs from run to run.
     pub fn masked(mut self, text: &str, with: &str) -> Self {
         self.stdout = self.stdout.replace(text, with);
         self.stderr = self.stderr.replace(text, with);
         self
     }
 
-    /// For what is long and looked at elsewhere.
+    /// Without stdout, where it is long and tested elsewhere.
     pub fn without_stdout(self) -> Self {
         self.with_stdout("")
     }
 
-    /// With a part of what it printed.
+    /// With a part of stdout.
     pub fn with_stdout(mut self, part: &str) -> Self {
         self.stdout = part.to_owned();
         self
     }
 
-    /// With one word for the rights a command is shown with. One test looks at those of `train`; for the
-    /// others a change of its manifest is no change.
+    /// With a placeholder for the rights shown, so that a change of a manifest breaks only the one test that is
+    /// about them.
     pub fn without_rights(mut self) -> Self {
         self.stdout = without_rights(&self.stdout);
         self.stderr = without_rights(&self.stderr);
         self
     }
 
-    /// The line of a table whose first cell this is, with one space between its words: how wide the
-    /// columns are depends on everything in it.
+    /// The table row with this first cell, with single spaces: the widths of columns depend on all rows.
     #[track_caller]
     pub fn row(&self, first: &str) -> String {
         let line = self.stdout.lines().find(|line| line.split_whitespace().next() == Some(first));
@@ -226,7 +225,7 @@ impl Ran {
         line.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
-    /// The line of a rule and what is said below it, as `kf command describe` shows it to a user.
+    /// The line of a rule and the lines below it, from `kf command describe`.
     #[track_caller]
     pub fn rule(&self, rule: &str) -> String {
         let is_it =
@@ -266,17 +265,16 @@ fn without_rights(text: &str) -> String {
     kept
 }
 
-fn ended(text: &str) -> String {
+fn with_final_newline(text: &str) -> String {
     if text.is_empty() || text.ends_with('\n') { text.to_owned() } else { format!("{text}⏎\n") }
 }
 
-/// Looks every quarter of a second until something is there. What is there instead is said where it
-/// never comes.
+/// Polls every quarter of a second until it gets a value. After the timeout it panics with the last error.
 #[track_caller]
-pub fn until<T>(mut look: impl FnMut() -> Result<T, String>) -> T {
+pub fn until<T>(mut attempt: impl FnMut() -> Result<T, String>) -> T {
     let begun = Instant::now();
     loop {
-        match look() {
+        match attempt() {
             Ok(found) => return found,
             Err(instead) => assert!(begun.elapsed() < PATIENCE, "{instead}"),
         }
@@ -284,19 +282,19 @@ pub fn until<T>(mut look: impl FnMut() -> Result<T, String>) -> T {
     }
 }
 
-/// Looks until something is true.
+/// Polls until something is true.
 #[track_caller]
 pub fn until_true(what: &str, mut holds: impl FnMut() -> bool) {
     until(|| if holds() { Ok(()) } else { Err(format!("timed out waiting until {what}")) });
 }
 
-/// How a program ended by itself.
+/// Waits until a program ends by itself.
 #[track_caller]
 pub fn ending_of(program: &mut Child) -> ExitStatus {
-    ending_or_killed(program).unwrap_or_else(|| panic!("it does not end"))
+    ending_or_killed(program).unwrap_or_else(|| panic!("the program did not end"))
 }
 
-/// How a program ended; none if it had to be killed. It may wait for several things, one after another.
+/// Waits until a program ends; none if it had to be killed. It may wait for several things, one after another.
 fn ending_or_killed(program: &mut Child) -> Option<ExitStatus> {
     let begun = Instant::now();
     loop {
@@ -312,7 +310,7 @@ fn ending_or_killed(program: &mut Child) -> Option<ExitStatus> {
     }
 }
 
-/// How a program ended by itself, and all it wrote.
+/// Waits until a program ends by itself and returns its output.
 #[track_caller]
 pub fn output_of(command: &mut Command) -> Output {
     let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -320,29 +318,29 @@ pub fn output_of(command: &mut Command) -> Output {
     Streams::of(&mut child).output(&mut child)
 }
 
-/// What a program writes, taken in as it comes.
+/// Reads what a program writes, as it is written.
 pub struct Streams {
     stdout: Receiver<Vec<u8>>,
     stderr: Receiver<Vec<u8>>,
 }
 
 impl Streams {
-    /// Of a program whose stdout or stderr is a pipe.
+    /// For a program whose stdout or stderr is a pipe.
     pub fn of(program: &mut Child) -> Self {
         Self { stdout: read(program.stdout.take()), stderr: read(program.stderr.take()) }
     }
 
-    /// How the program ended by itself, and all it wrote.
+    /// Waits until the program ends by itself and returns its output.
     #[track_caller]
     pub fn output(self, program: &mut Child) -> Output {
         let status = ending_or_killed(program);
-        // Another process may hold them open.
+        // Another process may hold the pipes open.
         let all = |stream: Receiver<Vec<u8>>| {
-            stream.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("its output has no end"))
+            stream.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("its output did not end"))
         };
         let (stdout, stderr) = (all(self.stdout), all(self.stderr));
         let Some(status) = status else {
-            panic!("it does not end: {}", String::from_utf8_lossy(&[stdout, stderr].concat()));
+            panic!("the program did not end: {}", String::from_utf8_lossy(&[stdout, stderr].concat()));
         };
         Output { status, stdout, stderr }
     }
@@ -360,7 +358,7 @@ fn read(stream: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
     all
 }
 
-/// Compares a run with a snapshot in the source; what differs from run to run is masked.
+/// Compares a run with an inline snapshot; values that differ from run to run are masked.
 #[macro_export]
 macro_rules! kf_snapshot {
     ($ran:expr, @$snapshot:literal) => {{

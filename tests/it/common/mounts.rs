@@ -1,4 +1,4 @@
-//! kf in a home whose file system does not take writes, in a mount namespace of its own.
+//! kf in a home whose file system refuses writes, in a separate mount namespace.
 
 use std::process::Command;
 
@@ -6,12 +6,12 @@ use kf_toolchains::skip;
 
 use super::{Home, Ran, output_of};
 
-/// Runs kf in a home that cannot be written to, not even by root.
+/// Runs kf in a read-only home, read-only for root too.
 pub fn run_read_only(home: &Home, arguments: &[&str]) -> Ran {
     run_mounted(home, "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\"", arguments)
 }
 
-/// Runs kf in an empty home on a disk without a free block.
+/// Runs kf in an empty home on a full disk.
 pub fn run_on_full_disk(home: &Home, arguments: &[&str]) -> Ran {
     let fill = "{ head --bytes=64K /dev/zero > \"$0/full\" || true; } 2> /dev/null";
     run_mounted(home, &format!("mount -t tmpfs -o size=16K tmpfs \"$0\" && {fill}"), arguments)

@@ -1,4 +1,4 @@
-//! A command that leads a port of this machine to a page, and what the page answers.
+//! A command that forwards a local port to a web page, and the responses of the page.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::lines::lines_of;
 use super::{PATIENCE, ending_of};
 
-/// A running `kf … --no-browser`, and the address it has printed.
+/// A running `kf … --no-browser`, and the address it printed.
 pub struct Opened {
     child: Child,
     notes: Receiver<String>,
@@ -28,7 +28,7 @@ impl Opened {
         if !opened.url.starts_with("http://localhost:") {
             let status = ending_of(&mut opened.child);
             opened.seen.extend(opened.notes.iter());
-            panic!("no address but `{}`, {status}: {}", opened.url, opened.seen.join("\n"));
+            panic!("expected an address, got `{}`, {status}: {}", opened.url, opened.seen.join("\n"));
         }
         opened
     }
@@ -38,19 +38,19 @@ impl Opened {
         rest.split('/').next().unwrap().parse().unwrap()
     }
 
-    /// The path with another one joined to it.
+    /// The path of the address, joined with another.
     pub fn path(&self, more: &str) -> String {
         let rest = self.url.trim_start_matches("http://localhost:");
         format!("/{}{more}", rest.split_once('/').map_or("", |(_, path)| path))
     }
 
-    /// Status and body of a GET. The address is shown once the page answers, so the first one does.
+    /// Status and body of a GET. kf prints the address once the page responds, so the first request succeeds.
     #[track_caller]
     pub fn get(&self, path: &str) -> (u16, String) {
         get(self.port(), path).unwrap_or_else(|error| panic!("GET {path}: {error}"))
     }
 
-    /// Waits for a line of talk that has this in it.
+    /// Waits for a line on stderr that contains this.
     #[track_caller]
     pub fn expect(&mut self, text: &str) {
         let started = Instant::now();
@@ -63,14 +63,14 @@ impl Opened {
         }
     }
 
-    /// Its exit code once it has ended by itself, and all it said.
+    /// Waits until it ends by itself; returns its exit code and stderr.
     pub fn finish(mut self) -> (Option<i32>, String) {
         let status = ending_of(&mut self.child);
         self.seen.extend(self.notes.iter());
         (status.code(), self.seen.join("\n"))
     }
 
-    /// Ctrl-C.
+    /// Sends SIGINT and returns the exit code.
     pub fn interrupt(mut self) -> Option<i32> {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
@@ -85,7 +85,7 @@ impl Drop for Opened {
     }
 }
 
-/// One request on a connection of its own.
+/// One request on its own connection.
 pub fn get(port: u16, path: &str) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(PATIENCE))?;

@@ -1,10 +1,10 @@
-//! README.md's examples, as somebody types them who has nothing but the README.
+//! README.md's examples, as a user types them.
 
 /// A line to type, and what the README shows of its output.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Step {
     pub line: String,
-    /// The key that is typed where kf asks.
+    /// The answer typed at kf's prompt.
     pub answer: Option<String>,
     pub output: Vec<String>,
 }
@@ -28,9 +28,9 @@ pub fn steps(readme: &str, section: &str) -> Vec<Step> {
     steps
 }
 
-/// The words of a line, with one letter for what differs from run to run: numbers, durations and digests.
+/// The words of a line, with placeholders for numbers, durations and digests, which differ from run to run.
 fn comparable(line: &str) -> String {
-    // Parts of Kubeflow that other tests add to the cluster bring rights that are missing on the tour's.
+    // Parts of Kubeflow that other tests add to the cluster bring rights that the tour's cluster lacks.
     if line.starts_with("You have all rights it ") {
         return "You have all rights it needs".to_owned();
     }
@@ -55,15 +55,15 @@ fn comparable(line: &str) -> String {
     words.join(" ")
 }
 
-/// The lines that the README shows and kf did not say.
-pub fn missing<'s>(step: &'s Step, said: &str) -> Vec<&'s str> {
-    let said: Vec<String> = said.lines().map(comparable).collect();
-    let is_missing = |line: &&String| !said.contains(&comparable(line));
+/// The lines that the README shows and kf did not print.
+pub fn missing<'s>(step: &'s Step, output: &str) -> Vec<&'s str> {
+    let output: Vec<String> = output.lines().map(comparable).collect();
+    let is_missing = |line: &&String| !output.contains(&comparable(line));
     step.output.iter().filter(is_missing).map(String::as_str).collect()
 }
 
 #[test]
-fn line_that_kf_does_not_say_any_more_is_found() {
+fn outdated_readme_line_is_reported() {
     let readme = "\n## Tour\n\nText.\n\n    $ kf add x\n    x 1.2.0 (1.5 MB, b3d2…1605)\n    …\n    Add x? [y/N] y\n    $ kf y\n\n## Else\n\n    $ kf z\n";
     let steps = steps(readme, "Tour");
     let output = ["x 1.2.0 (1.5 MB, b3d2…1605)", "Add x? [y/N] y"].map(str::to_owned).to_vec();

@@ -1,4 +1,4 @@
-//! One signed registry for the whole run, and homes that have added from it.
+//! One signed registry for the whole run, and homes with commands added from it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,11 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// The built first-party commands, a folder each.
+/// The built first-party commands, one folder each.
 pub fn artifacts() -> PathBuf {
     let dir = std::env::var_os("KF_TEST_PLUGINS")
         .map_or_else(|| repository().join("target/plugins"), PathBuf::from);
-    assert!(dir.is_dir(), "{} is not there; run `cargo xtask test`", dir.display());
+    assert!(dir.is_dir(), "{} does not exist; run `cargo xtask test`", dir.display());
     dir
 }
 
@@ -30,7 +30,7 @@ pub fn published() -> &'static Path {
     dir.path()
 }
 
-/// A copy of one built command, for a registry that is quick to build: the folder with its folder.
+/// An artifacts folder with only this command, for a registry that is quick to build.
 pub fn only(name: &str, work: &Path) -> PathBuf {
     let folder = work.join("artifacts");
     fs_err::create_dir_all(&folder).unwrap();
@@ -44,7 +44,7 @@ pub fn index() -> PathBuf {
 }
 
 /// Builds a registry from an index and artifacts into `out/published`, with keys in `out/keys`
-/// that are made the first time.
+/// that are created the first time.
 pub fn build(index: &Path, artifacts: &Path, out: &Path) {
     try_build(index, artifacts, out).success();
 }
@@ -64,7 +64,7 @@ pub fn try_build(index: &Path, artifacts: &Path, out: &Path) -> Ran {
     ])
 }
 
-/// The words after `kf` of the line that a refusal hints at.
+/// The words after `kf` in the hint of a refusal.
 pub fn hinted(refused: &Ran) -> Vec<String> {
     let line = refused.stderr.lines().find_map(|line| line.strip_prefix("hint: kf ")).unwrap();
     line.split(' ').map(str::to_owned).collect()
@@ -76,19 +76,19 @@ pub fn location(out: &Path) -> (String, PathBuf) {
     (format!("file://{}", published.display()), published.join("metadata/1.root.json"))
 }
 
-/// A home that knows the registry.
+/// Sets up the registry in a home.
 pub fn set_up(home: &Home, out: &Path) {
     let (url, root) = location(out);
     home.run(["registry", "add", "kubeflow", &url, "--root", &root.display().to_string()]).success();
 }
 
-/// Homes with commands of one registry. Each command is added once and then only copied.
+/// Homes with commands of one registry. Each command is added once and then copied.
 pub struct Shelf {
     published: fn() -> &'static Path,
-    /// A home that knows the registry.
+    /// A home with the registry set up.
     empty: OnceLock<Home>,
-    /// For each command a home in which it alone was added.
-    with: Mutex<BTreeMap<String, Arc<OnceLock<Home>>>>,
+    /// For each command a home with only that command added.
+    added: Mutex<BTreeMap<String, Arc<OnceLock<Home>>>>,
 }
 
 /// The first-party commands.
@@ -96,10 +96,10 @@ pub static FIRST_PARTY: Shelf = Shelf::of(published);
 
 impl Shelf {
     pub const fn of(published: fn() -> &'static Path) -> Self {
-        Self { published, empty: OnceLock::new(), with: Mutex::new(BTreeMap::new()) }
+        Self { published, empty: OnceLock::new(), added: Mutex::new(BTreeMap::new()) }
     }
 
-    /// A home in which these commands are added.
+    /// A home with these commands added.
     pub fn home(&self, names: &[&str]) -> Home {
         let empty = self.empty.get_or_init(|| {
             let home = Home::empty();
@@ -109,8 +109,8 @@ impl Shelf {
         let home = Home::empty();
         copy(&empty.path().join("."), home.path());
         for name in names {
-            let slot = Arc::clone(self.with.lock().unwrap().entry((*name).to_owned()).or_default());
-            let added = slot.get_or_init(|| {
+            let entry = Arc::clone(self.added.lock().unwrap().entry((*name).to_owned()).or_default());
+            let added = entry.get_or_init(|| {
                 let home = self.home(&[]);
                 add(&home, name);
                 home
@@ -124,7 +124,7 @@ impl Shelf {
     }
 }
 
-/// Adds a command and accepts what it asks for.
+/// Adds a command and accepts its rights.
 #[track_caller]
 pub fn add(home: &Home, name: &str) {
     let ran = home.run(["command", "add", name]);

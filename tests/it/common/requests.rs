@@ -1,4 +1,4 @@
-//! HTTP as the API servers that tests play speak it: read by hand, so that an answer may be whatever a test says.
+//! HTTP for fake API servers, read by hand so that a test can send any response.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -7,17 +7,17 @@ use std::thread;
 
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-/// A request without its body, which is read and dropped.
+/// A request without its body, which is read and discarded.
 pub struct Request {
     pub method: String,
     pub path: String,
     pub query: String,
-    /// With their names in lower case.
+    /// Names are in lower case.
     headers: Vec<(String, String)>,
 }
 
 impl Request {
-    /// The next one of a connection; none at its end.
+    /// The next request of a connection; none at its end.
     pub fn read(stream: &mut BufReader<&TcpStream>) -> Option<Self> {
         let mut lines = Vec::new();
         loop {
@@ -46,13 +46,13 @@ impl Request {
         self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
-    /// Where it asks for a WebSocket.
+    /// Set if the request asks for a WebSocket.
     pub fn websocket_key(&self) -> Option<&str> {
         self.header("sec-websocket-key")
     }
 }
 
-/// Serves each connection on a thread of its own; the URL. The client breaks off where it has heard enough.
+/// Serves each connection on its own thread and returns the URL. Clients may disconnect early.
 pub fn serve(answer: impl Fn(&TcpStream) -> std::io::Result<()> + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -12,7 +12,7 @@ use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
 use super::Home;
 
-/// Takes connections and never says a word. Its address.
+/// A server that accepts connections and never responds; returns its address.
 pub fn silent() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -23,13 +23,13 @@ pub fn silent() -> String {
     address.to_string()
 }
 
-/// An address nobody listens at.
+/// An address that refuses connections.
 pub fn closed() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()
 }
 
-/// A certificate that ended years ago, and its key.
+/// A certificate that expired years ago, and its key.
 pub fn expired_identity() -> (rcgen::Certificate, KeyPair) {
     let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
     params.not_before = date_time_ymd(2020, 1, 1);
@@ -38,13 +38,13 @@ pub fn expired_identity() -> (rcgen::Certificate, KeyPair) {
     (params.self_signed(&key).unwrap(), key)
 }
 
-/// Speaks TLS with a certificate that ended years ago. Its address and the certificate.
+/// A TLS server with an expired certificate; returns its address and the certificate.
 pub fn with_expired_certificate() -> (String, String) {
     let (certificate, key) = expired_identity();
     (presenting(&certificate, &key), certificate.pem())
 }
 
-/// Shows this certificate, and hangs up after the handshake. Its address.
+/// A TLS server with this certificate that closes after the handshake; returns its address.
 pub fn presenting(certificate: &rcgen::Certificate, key: &KeyPair) -> String {
     let config =
         rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
@@ -59,22 +59,22 @@ pub fn presenting(certificate: &rcgen::Certificate, key: &KeyPair) -> String {
     thread::spawn(move || {
         for mut stream in listener.incoming().map_while(Result::ok) {
             let mut connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
-            // The client breaks off.
+            // The client may disconnect.
             let _ = connection.complete_io(&mut stream);
         }
     });
     address
 }
 
-/// A registry's files over HTTP, where one kind of file begins and never ends.
-pub struct Dripping {
+/// A registry's files over HTTP, where files of one kind stall halfway.
+pub struct StallingServer {
     pub url: String,
     reached: Receiver<()>,
 }
 
-impl Dripping {
-    /// `stuck` is the ending of the files that never end.
-    pub fn serve(folder: &Path, stuck: &'static str) -> Self {
+impl StallingServer {
+    /// `stalled` is the suffix of the files that stall.
+    pub fn serve(folder: &Path, stalled: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let folder = folder.to_owned();
@@ -85,20 +85,20 @@ impl Dripping {
                 let reached = move || {
                     let _ = sender.send(());
                 };
-                thread::spawn(move || answer(stream, &folder, stuck, reached));
+                thread::spawn(move || answer(stream, &folder, stalled, reached));
             }
         });
         Self { url, reached }
     }
 
-    /// Waits until kf hangs.
-    pub fn wait_until_stuck(&self) {
+    /// Waits until kf is waiting for a stalled file.
+    pub fn wait_until_stalled(&self) {
         self.reached.recv_timeout(super::PATIENCE).unwrap();
     }
 }
 
-/// Answers requests until the client goes.
-fn answer(mut stream: TcpStream, folder: &Path, stuck: &str, reached: impl Fn()) {
+/// Answers requests until the client disconnects.
+fn answer(mut stream: TcpStream, folder: &Path, stalled: &str, reached: impl Fn()) {
     while let Some(path) = request(&mut stream) {
         let file: PathBuf = folder.join(path.trim_start_matches('/'));
         let Ok(content) = fs_err::read(&file) else {
@@ -109,10 +109,10 @@ fn answer(mut stream: TcpStream, folder: &Path, stuck: &str, reached: impl Fn())
         if stream.write_all(head.as_bytes()).is_err() {
             return;
         }
-        if path.ends_with(stuck) {
+        if path.ends_with(stalled) {
             let _gone = stream.write_all(&content[..content.len() / 2]);
             reached();
-            // Until the other end closes.
+            // Wait until the other end closes.
             let _ = stream.read(&mut [0; 1]);
             return;
         }
@@ -133,21 +133,21 @@ fn request(stream: &mut TcpStream) -> Option<String> {
     String::from_utf8(head).ok()?.split(' ').nth(1).map(str::to_owned)
 }
 
-/// Stands before an API server, and can be cut: its connections break, and new ones are refused.
+/// A proxy in front of an API server that can be disconnected: open connections break, new ones are refused.
 pub struct Proxy {
     /// Holds the kubeconfig.
     _folder: tempfile::TempDir,
     kubeconfig: PathBuf,
-    is_cut: Arc<AtomicBool>,
-    /// Told of every connection that was refused.
+    is_disconnected: Arc<AtomicBool>,
+    /// Receives a message for every refused connection.
     tried: Receiver<()>,
     open: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 impl Proxy {
-    /// Before the server of this kubeconfig, which must be at a loopback address for its certificate
-    /// to hold.
-    pub fn before(kubeconfig: &Path) -> Self {
+    /// In front of the server of this kubeconfig, which must be at a loopback address for its certificate to be
+    /// valid.
+    pub fn in_front_of(kubeconfig: &Path) -> Self {
         let text = fs_err::read_to_string(kubeconfig).unwrap();
         let server = text.split("https://").nth(1).unwrap();
         let server = server.split(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':')).next().unwrap();
@@ -157,46 +157,47 @@ impl Proxy {
         let path = folder.path().join("kubeconfig");
         fs_err::write(&path, text).unwrap();
         let (refused, tried) = channel();
-        let (is_cut, open) = (Arc::default(), Arc::default());
-        let proxy = Self { _folder: folder, kubeconfig: path, is_cut, tried, open };
-        let (is_cut, open, server) = (Arc::clone(&proxy.is_cut), Arc::clone(&proxy.open), server.to_owned());
+        let (is_disconnected, open) = (Arc::default(), Arc::default());
+        let proxy = Self { _folder: folder, kubeconfig: path, is_disconnected, tried, open };
+        let (is_disconnected, open, server) =
+            (Arc::clone(&proxy.is_disconnected), Arc::clone(&proxy.open), server.to_owned());
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                if is_cut.load(Ordering::SeqCst) {
+                if is_disconnected.load(Ordering::SeqCst) {
                     let _test_is_over = refused.send(());
                 } else {
-                    pass_on(client, TcpStream::connect(&server).unwrap(), &open);
+                    forward(client, TcpStream::connect(&server).unwrap(), &open);
                 }
             }
         });
         proxy
     }
 
-    /// The kubeconfig, with the proxy for a server.
+    /// The kubeconfig, with the proxy as its server.
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
     }
 
-    pub fn cut(&self) {
+    pub fn disconnect(&self) {
         self.tried.try_iter().for_each(drop);
-        self.is_cut.store(true, Ordering::SeqCst);
+        self.is_disconnected.store(true, Ordering::SeqCst);
         for stream in self.open.lock().unwrap().drain(..) {
             let _gone = stream.shutdown(Shutdown::Both);
         }
     }
 
-    /// Waits until somebody has been refused since it was cut.
+    /// Waits until a connection has been refused since it was disconnected.
     #[track_caller]
     pub fn wait_until_tried(&self) {
         self.tried.recv_timeout(super::PATIENCE).unwrap();
     }
 
-    pub fn mend(&self) {
-        self.is_cut.store(false, Ordering::SeqCst);
+    pub fn reconnect(&self) {
+        self.is_disconnected.store(false, Ordering::SeqCst);
     }
 }
 
-fn pass_on(client: TcpStream, server: TcpStream, open: &Mutex<Vec<TcpStream>>) {
+fn forward(client: TcpStream, server: TcpStream, open: &Mutex<Vec<TcpStream>>) {
     for (from, to) in [(&client, &server), (&server, &client)] {
         let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
         open.lock().unwrap().push(from.try_clone().unwrap());
@@ -207,7 +208,7 @@ fn pass_on(client: TcpStream, server: TcpStream, open: &Mutex<Vec<TcpStream>>) {
     }
 }
 
-/// A kubeconfig with nothing in it but a server.
+/// A kubeconfig for a server, with a token.
 pub fn kubeconfig_for(home: &Home, server: &str, authority: Option<&str>) -> String {
     let authority_file = home.path().join("authority.pem");
     fs_err::write(&authority_file, authority.unwrap_or_default()).unwrap();

@@ -1,4 +1,4 @@
-//! A namespace on a real API server, and the people in it.
+//! A namespace on a real API server, and its users.
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,14 @@ use serde_json::json;
 
 use super::{Home, PATIENCE, output_of, until_true};
 
-/// A namespace of the test's own: dana edits, vic looks, nils may do nothing.
+/// A test's own namespace: dana has the role `edit`, vic has `view`, nils has none.
 pub struct Team {
-    // The namespace goes before its cluster.
+    // Dropped before its cluster.
     namespace: TestNamespace,
     cluster: Place,
 }
 
-/// Where a team is.
+/// The cluster of a team.
 enum Place {
     Shared(&'static Cluster),
     Own(Box<Cluster>),
@@ -34,7 +34,7 @@ impl Deref for Place {
 }
 
 impl Team {
-    /// On an API server; nothing is run there.
+    /// On an API server without nodes.
     pub fn new(hint: &str) -> Self {
         Self::on(Profile::Api, hint)
     }
@@ -44,8 +44,7 @@ impl Team {
         Self::on(Profile::Node, hint)
     }
 
-    /// The same, with parts of Kubeflow that only some tests need. Kueue's comes with a queue for the
-    /// namespace.
+    /// On a cluster with a node and with optional parts of Kubeflow. Kueue's includes a queue for the namespace.
     pub fn with_parts(hint: &str, parts: &[Part]) -> Self {
         let team = Self::with_node(hint);
         for part in parts {
@@ -61,8 +60,8 @@ impl Team {
         Self::at(Place::Shared(Cluster::attach_or_start(profile).unwrap()), hint)
     }
 
-    /// On an API server that no other test uses, and that keeps an audit log.
-    pub fn alone(hint: &str) -> Self {
+    /// On its own API server, with an audit log.
+    pub fn with_own_server(hint: &str) -> Self {
         let options = Options { audit: true, ..Options::default() };
         Self::at(Place::Own(Box::new(Cluster::start(Profile::Api, &options).unwrap())), hint)
     }
@@ -76,7 +75,7 @@ impl Team {
         &self.cluster
     }
 
-    /// Has this part of Kubeflow in the cluster.
+    /// Installs this part of Kubeflow in the cluster.
     pub fn require(&self, part: Part) {
         self.cluster.require(part).unwrap();
     }
@@ -89,7 +88,7 @@ impl Team {
         self.namespace.kubeconfig(user)
     }
 
-    /// A home of this user's with these commands added.
+    /// A home for this user with these commands added.
     pub fn home(&self, user: User, commands: &[&str]) -> Home {
         Home::with_commands(commands).kubeconfig(&self.kubeconfig(user))
     }
@@ -104,7 +103,7 @@ impl Team {
         output_of(kubectl.arg("--kubeconfig").arg(self.kubeconfig(user)).args(arguments))
     }
 
-    /// What kubectl prints as the administrator, who must succeed.
+    /// The output of kubectl as the admin; panics if it fails.
     #[track_caller]
     pub fn admin(&self, arguments: &[&str]) -> String {
         let output = self.kubectl(User::Admin, arguments);
@@ -120,14 +119,14 @@ impl Team {
         self.admin(&[&["wait", &condition, &timeout], objects].concat());
     }
 
-    /// Waits until the API server lets somebody do something here: a role reaches its authorizer a moment
-    /// after it was stored. The resource is named as in `trainjobs.trainer.kubeflow.org`.
+    /// Waits until the API server allows a user this access: a role reaches its authorizer a moment after it is
+    /// stored. The resource is named as in `trainjobs.trainer.kubeflow.org`.
     #[track_caller]
     pub fn wait_until_allowed(&self, who: &str, verb: &str, resource: &str) {
         self.wait_until_allowed_in(self.name(), who, verb, resource);
     }
 
-    /// The same, for a namespace that is not the team's.
+    /// The same, for another namespace.
     #[track_caller]
     pub fn wait_until_allowed_in(&self, namespace: &str, who: &str, verb: &str, resource: &str) {
         let (plural, group) = resource.split_once('.').unwrap_or((resource, ""));
@@ -153,12 +152,12 @@ impl Team {
         self.admin(&["apply", "-f", file.to_str().unwrap()]);
     }
 
-    /// A volume of the node's own, and a claim of this name on it.
+    /// Creates a volume on the node, and a claim for it with this name.
     pub fn make_claim(&self, claim: &str) {
         self.apply(&node_claim(self.name(), claim));
     }
 
-    /// Every object of the kinds a command may touch, with its version.
+    /// Every object of the kinds a command may change, with its resource version.
     pub fn versions(&self) -> String {
         let kinds = "trainjobs,jobsets,jobs,pods,configmaps,secrets,services,serviceaccounts,rolebindings";
         let columns = "custom-columns=K:.kind,N:.metadata.name,V:.metadata.resourceVersion";
@@ -166,7 +165,7 @@ impl Team {
     }
 }
 
-/// A volume of the node's own for this namespace, and a claim of this name on it.
+/// A volume on the node for this namespace, and a claim for it with this name.
 pub fn node_claim(namespace: &str, claim: &str) -> String {
     format!(
         "apiVersion: v1

@@ -1,7 +1,6 @@
-//! A terminal of the test's own, so that kf sees a person.
+//! A pseudo-terminal, so that kf runs interactively.
 //!
-//! It is the program's controlling terminal, so that a typed Ctrl-C becomes a signal as it does for
-//! a person.
+//! It is the program's controlling terminal, so that a typed Ctrl-C becomes a signal.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -21,14 +20,14 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::{PATIENCE, ending_of};
 
-/// How often a reader sees whether the terminal is still wanted.
-const GLANCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+/// How often the reader checks whether the terminal was closed.
+const POLL_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
-/// A program on a terminal: what it wrote so far, and a keyboard.
+/// A program on a terminal: its output so far, and the keyboard.
 pub struct Terminal {
     child: Child,
     keyboard: File,
-    /// How it was set before the program began.
+    /// The terminal's settings before the program started.
     before: String,
     is_closed: Arc<AtomicBool>,
     reading: JoinHandle<()>,
@@ -41,7 +40,7 @@ impl Terminal {
         Self::start_sized(program, 0, 0)
     }
 
-    /// On a terminal of this size from the first moment on; 0 where it does not say.
+    /// On a terminal that has this size from the start; 0 is unknown.
     pub fn start_sized(program: Command, columns: u16, rows: u16) -> Self {
         let main = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&main).unwrap();
@@ -66,8 +65,8 @@ impl Terminal {
         let reading = std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while !closed.load(Ordering::Relaxed) {
-                // A reader that is blocked would keep the terminal open.
-                if poll(&mut [PollFd::new(&reader, PollFlags::IN)], Some(&GLANCE)) == Ok(0) {
+                // A blocked reader would keep the terminal open.
+                if poll(&mut [PollFd::new(&reader, PollFlags::IN)], Some(&POLL_INTERVAL)) == Ok(0) {
                     continue;
                 }
                 match reader.read(&mut buffer) {
@@ -90,7 +89,7 @@ impl Terminal {
         String::from_utf8_lossy(&self.screen).matches(text).count()
     }
 
-    /// Waits until the text has appeared this often.
+    /// Waits until the text has appeared this many times.
     #[track_caller]
     pub fn expect_times(&mut self, text: &str, times: usize) {
         let started = Instant::now();
@@ -106,12 +105,12 @@ impl Terminal {
         self.keyboard.write_all(text.as_bytes()).unwrap();
     }
 
-    /// How the terminal is set.
+    /// The terminal's settings.
     pub fn settings(&self) -> String {
         settings(&self.keyboard)
     }
 
-    /// The keyboard alone, to look at the terminal when the program is gone.
+    /// The keyboard alone, to read the settings after the program has ended.
     pub fn keyboard(&self) -> File {
         self.keyboard.try_clone().unwrap()
     }
@@ -120,8 +119,7 @@ impl Terminal {
         resize(&self.keyboard, columns, rows);
     }
 
-    /// Ctrl-C. The program must end as one that was interrupted and leave the terminal as it was;
-    /// what is on it then.
+    /// Types Ctrl-C and returns the final screen. Asserts exit code 130 and restored terminal settings.
     #[track_caller]
     pub fn interrupt(mut self) -> String {
         let (before, keyboard) = (self.before.clone(), self.keyboard.try_clone().unwrap());
@@ -138,7 +136,7 @@ impl Terminal {
         shown
     }
 
-    /// Sends a signal. The program must leave the terminal as it was; how it ended.
+    /// Sends a signal and returns the exit status. Asserts restored terminal settings.
     #[track_caller]
     pub fn signal(self, signal: Signal) -> ExitStatus {
         let (before, keyboard) = (self.before.clone(), self.keyboard.try_clone().unwrap());
@@ -148,7 +146,7 @@ impl Terminal {
         status
     }
 
-    /// Closes the window: the kernel hangs up. How the program ended.
+    /// Closes the terminal, so that the kernel sends SIGHUP, and returns the exit status.
     #[track_caller]
     pub fn close(self) -> ExitStatus {
         let Self { mut child, keyboard, is_closed, reading, .. } = self;
@@ -158,7 +156,7 @@ impl Terminal {
         ending_of(&mut child)
     }
 
-    /// What is on it so far.
+    /// The screen so far.
     pub fn screen(&self) -> String {
         shown(&self.screen)
     }
@@ -167,7 +165,7 @@ impl Terminal {
         self.child.id()
     }
 
-    /// Everything written until the program ended, and how it ended.
+    /// Waits until the program ends; returns its exit status and everything it wrote.
     pub fn finish(mut self) -> (ExitStatus, Vec<u8>) {
         let status = ending_of(&mut self.child);
         while let Ok(chunk) = self.chunks.recv_timeout(PATIENCE) {
@@ -182,12 +180,12 @@ fn resize(keyboard: &File, columns: u16, rows: u16) {
     tcsetwinsize(keyboard, size).unwrap();
 }
 
-/// How a terminal is set, to be compared.
+/// A terminal's settings, for comparison.
 pub fn settings(keyboard: &File) -> String {
     format!("{:?}", tcgetattr(keyboard).unwrap())
 }
 
-/// Whether the program has got so far as to look out for Ctrl-C.
+/// Whether the program has installed its handler for Ctrl-C.
 fn catches_interrupts(process: u32) -> bool {
     const INTERRUPT: u64 = 1 << 1;
     let status = fs_err::read_to_string(format!("/proc/{process}/status")).unwrap();
@@ -203,7 +201,7 @@ fn on_controlling_terminal(program: &Command) -> Command {
     command
 }
 
-/// What a person reads in the end: lines that were cleared are gone, and so is what a terminal obeys.
+/// The visible text: without cleared lines and escape sequences.
 pub fn shown(screen: &[u8]) -> String {
     let text = String::from_utf8_lossy(screen).replace("\r\n", "\n");
     let mut lines = vec![String::new()];
@@ -227,7 +225,7 @@ pub fn shown(screen: &[u8]) -> String {
     lines.join("\n")
 }
 
-/// What follows the rest of a sequence that began with ESC.
+/// The text after an escape sequence whose ESC was already removed.
 fn after_sequence(rest: &str) -> Option<&str> {
     let (length, body) = match rest.chars().next()? {
         '[' => (1, rest[1..].find(|c| ('@'..='~').contains(&c))? + 1),

@@ -2,11 +2,12 @@
 
 use std::process::Command;
 
-use crate::report;
 use crate::step::{Result, cargo};
+use crate::{report, voice};
 
 pub fn run() -> Result<()> {
     cargo(&["fmt", "--all", "--check"])?;
+    voice::run()?;
     cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])?;
     let deny = Command::new("cargo").args(["deny", "--version"]).output();
     if deny.is_ok_and(|output| output.status.success()) {

@@ -16,6 +16,7 @@ mod setup;
 mod step;
 mod summary;
 mod test;
+mod voice;
 
 use std::process::ExitCode;
 

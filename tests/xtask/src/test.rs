@@ -38,7 +38,7 @@ pub struct TestArgs {
 impl TestArgs {
     /// Runs README.md's first screen with the files of a release.
     pub fn first_screen_of_release() -> Self {
-        Self { filter: Some("first_screen".to_owned()), release: true }
+        Self { filter: Some("readme_first_screen".to_owned()), release: true }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Nothing of a cluster outlives the run that started it.
+//! A test cluster does not outlive the run that started it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -23,8 +23,8 @@ impl Holder {
         let node = plan.pointer("/node/link/number").and_then(Value::as_u64);
         let holder = Self { process, directory, node };
         assert_eq!(node.is_some(), profile == "node");
-        let there = holder.remains(true);
-        assert!(there.len() > 3, "the checks see too little of a running cluster: {there:?}");
+        let found = holder.remains(true);
+        assert!(found.len() > 3, "the checks find too little of a running cluster: {found:?}");
         holder
     }
 
@@ -33,7 +33,7 @@ impl Holder {
         self.process.wait().unwrap();
     }
 
-    /// What there is of the cluster on this machine, with or without files and control groups.
+    /// What remains of the cluster on this machine; with `everything` also files and control groups.
     fn remains(&self, everything: bool) -> Vec<String> {
         let mut remains = processes(&self.directory, self.node);
         let mounts = fs_err::read_to_string("/proc/self/mountinfo").unwrap();
@@ -70,7 +70,7 @@ fn processes(directory: &Path, node: Option<u64>) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs_err::read_dir("/proc").unwrap() {
         let path = entry.unwrap().path();
-        // A process may end while it is looked at.
+        // The process may end meanwhile.
         let Ok(line) = fs_err::read(path.join("cmdline")) else { continue };
         let line = String::from_utf8_lossy(&line).replace('\0', " ");
         let groups = fs_err::read_to_string(path.join("cgroup")).unwrap_or_default();
@@ -92,10 +92,10 @@ fn control_groups(number: u64) -> Vec<String> {
         .collect()
 }
 
-/// The registry is in the node's own network and has files.
+/// The registry has files and runs in the node's network namespace.
 #[test]
-fn two_who_ask_for_a_part_get_one_and_a_killed_harness_leaves_nothing_of_it() {
-    if skip_without_own_node("two_who_ask_for_a_part_get_one_and_a_killed_harness_leaves_nothing_of_it") {
+fn part_is_installed_once_and_removed_with_killed_harness() {
+    if skip_without_own_node("part_is_installed_once_and_removed_with_killed_harness") {
         return;
     }
     let mut holder = Holder::start("node");
@@ -111,9 +111,9 @@ fn two_who_ask_for_a_part_get_one_and_a_killed_harness_leaves_nothing_of_it() {
     let mut installations = 0;
     for mut asking in [ask(), ask()] {
         let output = Streams::of(&mut asking).output(&mut asking);
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.success(), "{said}");
-        installations += said.matches("installing registry").count();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{stderr}");
+        installations += stderr.matches("installing registry").count();
     }
     assert_eq!(installations, 1);
     holder.kill();
@@ -121,22 +121,22 @@ fn two_who_ask_for_a_part_get_one_and_a_killed_harness_leaves_nothing_of_it() {
 }
 
 #[test]
-fn a_killed_harness_leaves_no_control_plane() {
+fn killed_harness_leaves_no_control_plane() {
     let mut holder = Holder::start("api");
     holder.kill();
     holder.expect_nothing_left(true);
 }
 
 #[test]
-fn a_killed_supervisor_leaves_nothing() {
+fn killed_supervisor_leaves_nothing() {
     let profile =
-        if skip_without_own_node("a_killed_supervisor_leaves_nothing (of a node)") { "api" } else { "node" };
+        if skip_without_own_node("killed_supervisor_leaves_nothing (of a node)") { "api" } else { "node" };
     let mut holder = Holder::start(profile);
     let supervisor = read_json(&holder.directory.join("supervisor.json"));
     let pid = supervisor["pid"].as_u64().unwrap();
     assert!(Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap().success());
     holder.expect_nothing_left(false);
-    // Files and empty control groups are left to the next run.
+    // The next run removes files and empty control groups.
     sweep(progress::silent).unwrap();
     holder.expect_nothing_left(true);
     holder.kill();

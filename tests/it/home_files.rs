@@ -1,4 +1,4 @@
-//! What kf keeps on disk: where it may not write, where another kf writes, and what a newer kf wrote.
+//! kf's files: in a read-only home, with another kf running, and written by a newer kf.
 
 use std::path::Path;
 
@@ -10,8 +10,8 @@ use crate::common::terminal::Terminal;
 use crate::kf_snapshot;
 
 #[test]
-fn a_home_that_cannot_be_written_to() {
-    if skip_without_namespaces("a_home_that_cannot_be_written_to") {
+fn read_only_home_runs_commands_and_refuses_changes() {
+    if skip_without_namespaces("read_only_home_runs_commands_and_refuses_changes") {
         return;
     }
     let home = Home::with_commands(&["hello", "whoami"]);
@@ -20,7 +20,7 @@ fn a_home_that_cannot_be_written_to() {
         set_up(&probe, published());
         probe.run(["command", "add", "logs"]).code(8)
     });
-    // What is added runs.
+    // Added commands run.
     assert_eq!(run_read_only(&home, &["hello", "Ada"]).success().stdout, "hello Ada\n");
     run_read_only(&home, &["command", "list"]).success();
     let words: Vec<&str> = hint.iter().map(String::as_str).collect();
@@ -54,7 +54,7 @@ fn a_home_that_cannot_be_written_to() {
 }
 
 #[test]
-fn two_adds_at_once() {
+fn concurrent_add_of_same_command_is_refused() {
     let home = Home::empty();
     set_up(&home, published());
     let mut first = Terminal::start(home.kf(["command", "add", "train"]));
@@ -67,7 +67,7 @@ fn two_adds_at_once() {
     error: another kf (process [PID]) is changing train
     hint: wait for it to finish, then try again
     ");
-    // Of another name nobody is in the way.
+    // Other names are not locked.
     home.run(["command", "add", "hello"]).success();
     first.type_text("y\n");
     let (status, screen) = first.finish();
@@ -75,8 +75,8 @@ fn two_adds_at_once() {
     home.run(["train", "--help"]).success();
 }
 
-/// Raises the format that a file of kf's begins with.
-fn of_a_newer_kf(file: &Path) {
+/// Raises the format version of a file.
+fn raise_format(file: &Path) {
     let text = fs_err::read_to_string(file).unwrap();
     let newer = text.replacen("\"format\": 3", "\"format\": 4", 1);
     assert_ne!(newer, text);
@@ -84,9 +84,9 @@ fn of_a_newer_kf(file: &Path) {
 }
 
 #[test]
-fn a_command_added_by_a_newer_kf() {
+fn receipt_of_newer_kf_is_kept_and_reported() {
     let home = Home::with_commands(&["hello", "whoami"]);
-    of_a_newer_kf(&home.path().join(".local/share/kf/receipts/hello.json"));
+    raise_format(&home.path().join(".local/share/kf/receipts/hello.json"));
     kf_snapshot!(home.run_in_vain(["hello"]), @"
     exit: 1
     ----- stdout -----
@@ -98,7 +98,7 @@ fn a_command_added_by_a_newer_kf() {
         let ran = home.run_in_vain(change).code(1);
         assert!(ran.stderr.contains("written by a newer kf"), "{}", ran.transcript());
     }
-    // The others are none the worse for it.
+    // Other commands are not affected.
     home.run(["whoami", "--help"]).success();
     kf_snapshot!(home.run_in_vain(["command", "list"]), @"
     exit: 0
@@ -111,7 +111,7 @@ fn a_command_added_by_a_newer_kf() {
 }
 
 #[test]
-fn a_store_written_by_a_newer_kf() {
+fn store_of_newer_kf_is_refused() {
     let home = Home::with_commands(&["whoami"]);
     let format = home.path().join(".local/share/kf/store/format");
     let text = fs_err::read_to_string(&format).unwrap();

@@ -1,7 +1,7 @@
-//! Who may know whom, as CONTRIBUTING.md draws it.
+//! Checks of the repository itself: the dependencies between packages as CONTRIBUTING.md draws them, circular
+//! imports, the top-level files, and the tests that SECURITY.md names.
 //!
-//! Cargo would happily build any arrow between the packages, so this reads the manifests and the
-//! sources, and fails on one that is not in the picture.
+//! Cargo allows any dependency between the packages, so this reads the manifests and the sources.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// The packages a manifest depends on outside tests.
+/// The dependencies of a manifest without dev-dependencies.
 fn dependencies(manifest: &Path) -> BTreeSet<String> {
     let text = fs_err::read_to_string(manifest).unwrap();
     let table: toml::Table = text.parse().unwrap();
@@ -39,8 +39,8 @@ fn rust_sources(dir: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn packages_know_only_whom_they_may() {
-    let may_know = BTreeMap::from([
+fn packages_depend_only_on_allowed_packages() {
+    let allowed_dependencies = BTreeMap::from([
         ("core", vec![]),
         ("home", vec!["kf-core"]),
         ("registry", vec!["kf-core", "kf-home"]),
@@ -61,14 +61,14 @@ fn packages_know_only_whom_they_may() {
             ],
         ),
     ]);
-    for (folder, allowed) in may_know {
+    for (folder, allowed) in allowed_dependencies {
         let known = dependencies(&root().join("kf-host").join(folder).join("Cargo.toml"));
         let ours: Vec<_> = known.iter().filter(|name| name.starts_with("kf-")).collect();
         assert_eq!(ours, allowed, "kf-host/{folder}");
     }
 }
 
-/// What cargo compiles for a package outside tests, its dependencies' dependencies too.
+/// The packages that cargo compiles for a package, with transitive dependencies and without dev-dependencies.
 fn compiled_for(package: &str) -> BTreeSet<String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let tree = std::process::Command::new(cargo)
@@ -84,8 +84,8 @@ fn compiled_for(package: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn packages_compile_without_what_they_must_not_know() {
-    let strangers = BTreeMap::from([
+fn packages_do_not_compile_forbidden_dependencies() {
+    let forbidden = BTreeMap::from([
         ("kf-core", vec!["tokio", "hyper", "rustls", "wasmtime", "kube", "k8s-openapi", "clap", "fs-err"]),
         ("kf-home", vec!["tokio", "hyper", "rustls", "wasmtime", "kube", "clap"]),
         ("kf-registry", vec!["kube", "k8s-openapi", "wasmtime", "wasmparser", "clap"]),
@@ -93,15 +93,15 @@ fn packages_compile_without_what_they_must_not_know() {
         ("kf-sandbox", vec!["kube", "k8s-openapi", "hyper", "rustls", "clap", "sigstore-tuf"]),
         ("kf-command", vec!["clap"]),
     ]);
-    for (package, strangers) in strangers {
+    for (package, names) in forbidden {
         let compiled = compiled_for(package);
         assert!(compiled.contains(package), "cargo tree of {package} is empty");
-        let known: Vec<_> = strangers.into_iter().filter(|name| compiled.contains(*name)).collect();
-        assert!(known.is_empty(), "{package} is compiled with {known:?}");
+        let known: Vec<_> = names.into_iter().filter(|name| compiled.contains(*name)).collect();
+        assert!(known.is_empty(), "{package} compiles {known:?}");
     }
 }
 
-/// The modules of a binary's sources by their paths from the root: `commands::command::add`.
+/// The source files of a binary by module path, such as `commands::command::add`.
 fn modules(src: &Path) -> BTreeMap<String, PathBuf> {
     let module = |file: &Path| {
         let relative = file.strip_prefix(src).unwrap().with_extension("");
@@ -111,8 +111,8 @@ fn modules(src: &Path) -> BTreeMap<String, PathBuf> {
     rust_sources(src).into_iter().map(|file| (module(&file), file)).collect()
 }
 
-/// Every path of the own package that a source names, braces spelled out: `crate::…`, `super::…`, and for
-/// a `mod.rs` those that begin with a module below it. Comments and tests do not count.
+/// The paths of its own package that a source file names, with braces expanded: `crate::…`, `super::…`, and in a
+/// `mod.rs` those that begin with a child module. Comments and tests are ignored.
 fn named_paths(source: &str, module: &str, below: &[&str]) -> BTreeSet<String> {
     let code: Vec<&str> = source.lines().take_while(|line| !line.contains("#[cfg(test)]")).collect();
     let code = code.iter().filter(|line| !line.trim_start().starts_with("//"));
@@ -142,7 +142,7 @@ fn named_paths(source: &str, module: &str, below: &[&str]) -> BTreeSet<String> {
     paths
 }
 
-/// Which files each file of a binary imports from, but for a `mod.rs` that its own leaves import from.
+/// The files that each file of a binary imports from, except the `mod.rs` of its own folder.
 fn imports(src: &Path) -> BTreeMap<PathBuf, BTreeSet<PathBuf>> {
     let modules = modules(src);
     let file_of = |path: &str| {
@@ -167,8 +167,8 @@ fn imports(src: &Path) -> BTreeMap<PathBuf, BTreeSet<PathBuf>> {
     graph
 }
 
-/// A file that can be reached from itself, with the way.
-fn circle(graph: &BTreeMap<PathBuf, BTreeSet<PathBuf>>) -> Option<Vec<PathBuf>> {
+/// A circular import: the files from one back to itself.
+fn cycle(graph: &BTreeMap<PathBuf, BTreeSet<PathBuf>>) -> Option<Vec<PathBuf>> {
     fn walk(
         graph: &BTreeMap<PathBuf, BTreeSet<PathBuf>>,
         way: &mut Vec<PathBuf>,
@@ -197,17 +197,17 @@ fn circle(graph: &BTreeMap<PathBuf, BTreeSet<PathBuf>>) -> Option<Vec<PathBuf>> 
 }
 
 #[test]
-fn no_file_of_the_command_line_is_part_of_a_circle_of_imports() {
+fn cli_files_have_no_circular_imports() {
     let graph = imports(&root().join("kf-host/cli/src"));
     assert!(graph.values().map(BTreeSet::len).sum::<usize>() > 50, "the imports were not read");
-    if let Some(circle) = circle(&graph) {
-        let way: Vec<_> = circle.iter().map(|file| file.display().to_string()).collect();
-        panic!("{}", way.join("\n  → "));
+    if let Some(cycle) = cycle(&graph) {
+        let path: Vec<_> = cycle.iter().map(|file| file.display().to_string()).collect();
+        panic!("{}", path.join("\n  → "));
     }
 }
 
 #[test]
-fn the_top_level_holds_what_a_person_looks_for_and_nothing_else() {
+fn top_level_has_only_expected_entries() {
     let expected = [
         "CHANGELOG.md",
         "CONTRIBUTING.md",
@@ -229,16 +229,19 @@ fn the_top_level_holds_what_a_person_looks_for_and_nothing_else() {
     ];
     for entry in fs_err::read_dir(root()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(name.starts_with('.') || expected.contains(&name.as_str()), "unexpected `{name}` at the top");
+        assert!(
+            name.starts_with('.') || expected.contains(&name.as_str()),
+            "unexpected top-level entry `{name}`"
+        );
     }
 }
 
-/// A threat whose test was renamed or taken away is one that nobody tries any more.
+/// If a test is renamed or removed, its threat in SECURITY.md is no longer tested.
 #[test]
-fn what_security_md_says_is_tried_is_tried() {
+fn tests_named_in_security_md_exist() {
     let text = fs_err::read_to_string(root().join("SECURITY.md")).unwrap();
     let rows: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).skip(2).collect();
-    assert!(rows.len() > 20, "the table is gone");
+    assert!(rows.len() > 20, "the table of threats was not found");
     let sources: String = ["kf-host", "tests"]
         .iter()
         .flat_map(|folder| rust_sources(&root().join(folder)))
@@ -247,14 +250,17 @@ fn what_security_md_says_is_tried_is_tried() {
     for row in rows {
         let tried = row.trim_end_matches(" |").rsplit('|').next().unwrap_or_default();
         let names: Vec<&str> = tried.split('`').skip(1).step_by(2).collect();
-        assert!(!names.is_empty(), "nothing tries: {row}");
+        assert!(!names.is_empty(), "no test is named in: {row}");
         for name in names {
-            assert!(sources.contains(&format!("fn {name}(")), "there is no test `{name}`");
+            assert!(
+                sources.contains(&format!("fn {name}(")),
+                "SECURITY.md names test `{name}`, which does not exist"
+            );
         }
     }
 }
 
-/// The machine code of guests runs in kf's own process, so no address in it may be known beforehand.
+/// The machine code of guests runs in kf's own process, so its addresses must not be predictable.
 #[test]
 fn kf_is_static_and_loads_at_any_address() {
     use object::read::elf::{ElfFile64, FileHeader as _, ProgramHeader as _};

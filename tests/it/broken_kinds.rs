@@ -1,8 +1,8 @@
-//! Commands that read several kinds, in a cluster that fails at one of them.
+//! Commands that read several kinds, in a cluster that fails for one of them.
 
 use serde_json::{Value, json};
 
-use crate::common::faulty::{Answer, Faulty, PODS, honest, list, pod, served};
+use crate::common::faulty::{FaultyServer, PODS, Response, healthy, list, pod, served};
 use crate::common::requests::Request;
 use crate::common::{Home, Ran};
 use crate::kf_snapshot;
@@ -18,29 +18,30 @@ const WORKSPACES: &str = "workspaces";
 
 const FAILED: &str = "conversion webhook failed: connection refused";
 
-/// Has every call fail that is about these kinds, by their plurals.
-fn broken(asked: &Request, plurals: &[&str]) -> Option<Answer> {
-    let is_of = |plural: &&str| asked.path.split('/').any(|part| part == *plural);
-    plurals.iter().any(is_of).then(|| Answer::status(500, "InternalError", FAILED))
+/// Fails every request for these kinds, given by their plurals.
+fn broken(request: &Request, plurals: &[&str]) -> Option<Response> {
+    let is_of = |plural: &&str| request.path.split('/').any(|part| part == *plural);
+    plurals.iter().any(is_of).then(|| Response::status(500, "InternalError", FAILED))
 }
 
-/// What a command does where these kinds are broken and the rest is answered so.
+/// A server where these kinds are broken, and a home with commands.
 fn with_broken(
     plurals: &'static [&'static str],
     commands: &[&str],
-    rest: impl Fn(&Request) -> Answer + Send + Sync + 'static,
-) -> (Faulty, Home) {
-    let faulty = Faulty::serve(move |asked| broken(asked, plurals).unwrap_or_else(|| rest(asked)));
+    rest: impl Fn(&Request) -> Response + Send + Sync + 'static,
+) -> (FaultyServer, Home) {
+    let faulty =
+        FaultyServer::serve(move |request| broken(request, plurals).unwrap_or_else(|| rest(request)));
     let home = Home::with_commands(commands);
     (faulty, home)
 }
 
-fn run(faulty: &Faulty, home: &Home, words: &[&str]) -> Ran {
+fn run(faulty: &FaultyServer, home: &Home, words: &[&str]) -> Ran {
     let kubeconfig = faulty.kubeconfig(home);
     home.run(words.iter().chain(&["--kubeconfig", &kubeconfig]))
 }
 
-/// That a kind is left out is said in one line.
+/// Asserts that exactly one line reports the skipped kind.
 #[track_caller]
 fn assert_left_out(ran: &Ran, what: &str) {
     let line = format!("skipped: {what} (the API server answered 500: {FAILED})");
@@ -48,17 +49,17 @@ fn assert_left_out(ran: &Ran, what: &str) {
     assert_eq!(said, 1, "{line}: {}", ran.transcript());
 }
 
-fn of(asked: &Request, (group, version, kind, plural): Served) -> Option<Answer> {
-    served(asked, group, version, kind, plural)
+fn of(request: &Request, (group, version, kind, plural): Served) -> Option<Response> {
+    served(request, group, version, kind, plural)
 }
 
 #[test]
-fn namespace_is_deleted_beside_a_broken_kind() {
-    let (faulty, home) = with_broken(&["inferenceservices"], &["delete"], |asked| {
+fn namespace_is_deleted_despite_broken_kind() {
+    let (faulty, home) = with_broken(&["inferenceservices"], &["delete"], |request| {
         let namespace = json!({ "metadata": { "name": "team-a", "uid": "1", "resourceVersion": "1" } });
-        match asked.path.as_str() {
-            "/api/v1/namespaces/team-a" => Answer::Json(200, namespace),
-            _ => of(asked, SERVICES).unwrap_or_else(|| honest(asked)),
+        match request.path.as_str() {
+            "/api/v1/namespaces/team-a" => Response::Json(200, namespace),
+            _ => of(request, SERVICES).unwrap_or_else(|| healthy(request)),
         }
     });
     let ran = run(&faulty, &home, &["delete", "team-a", "--confirm", "team-a", "--no-wait"]);
@@ -71,42 +72,42 @@ fn namespace_is_deleted_beside_a_broken_kind() {
     delete:   1 pod, 1 running
     delete:   skipped: inference services (the API server answered 500: conversion webhook failed: connection refused)
     ");
-    let deleted = |asked: &&String| asked.starts_with("DELETE /api/v1/namespaces/team-a");
-    assert!(faulty.asked().iter().any(|asked| deleted(&asked) && !asked.contains("dryRun")));
-    // The name of a component is recognised all the same.
+    let deleted = |request: &&String| request.starts_with("DELETE /api/v1/namespaces/team-a");
+    assert!(faulty.requests().iter().any(|request| deleted(&request) && !request.contains("dryRun")));
+    // The name of a workload is still recognized.
     let ran = run(&faulty, &home, &["delete", "web"]).code(5);
     assert!(ran.stderr.ends_with(" remove web\n"), "{}", ran.transcript());
 }
 
 #[test]
-fn component_is_removed_beside_a_broken_kind() {
+fn workload_is_removed_despite_broken_kind() {
     let (faulty, home) =
-        with_broken(&["inferenceservices", "persistentvolumeclaims"], &["remove"], |asked| {
-            of(asked, SERVICES).unwrap_or_else(|| honest(asked))
+        with_broken(&["inferenceservices", "persistentvolumeclaims"], &["remove"], |request| {
+            of(request, SERVICES).unwrap_or_else(|| healthy(request))
         });
     let ran = run(&faulty, &home, &["remove", "web", "--yes", "--no-wait"]).success();
     assert_eq!(ran.stdout, "pod/web is being removed\n", "{}", ran.transcript());
     assert_left_out(&ran, "inference services");
     assert_left_out(&ran, "volume claims");
-    assert!(faulty.asked().iter().any(|asked| asked == &format!("DELETE {PODS}/web")));
-    // What is not found may be of the kind that cannot be read.
+    assert!(faulty.requests().iter().any(|request| request == &format!("DELETE {PODS}/web")));
+    // An object that is not found may be of the broken kind.
     let ran = run(&faulty, &home, &["remove", "iris", "--yes"]).code(1);
     assert!(ran.stderr.contains(FAILED), "{}", ran.transcript());
-    // And a part whose owner cannot be read is not removed.
-    let (faulty, home) = with_broken(&["jobsets"], &["remove"], |asked| match asked.path.as_str() {
+    // An object whose owner cannot be read is not removed.
+    let (faulty, home) = with_broken(&["jobsets"], &["remove"], |request| match request.path.as_str() {
         path if path == format!("{PODS}/web") => {
             let mut pod = pod("web");
             pod["metadata"]["ownerReferences"] = json!([{ "apiVersion": "jobset.x-k8s.io/v1alpha2", "kind": "JobSet", "name": "mnist", "controller": true }]);
-            Answer::Json(200, pod)
+            Response::Json(200, pod)
         }
-        _ => of(asked, JOB_SETS).unwrap_or_else(|| honest(asked)),
+        _ => of(request, JOB_SETS).unwrap_or_else(|| healthy(request)),
     });
     let ran = run(&faulty, &home, &["remove", "web", "--yes"]).code(2);
     assert!(ran.stderr.contains("pod/web belongs to jobset/mnist"), "{}", ran.transcript());
 }
 
 /// Notebooks and workspaces, one of each; both are stopped.
-fn servers(asked: &Request) -> Answer {
+fn servers(request: &Request) -> Response {
     const GROUP: &str = "/apis/kubeflow.org";
     let metadata = |name: &str| {
         json!({
@@ -119,30 +120,30 @@ fn servers(asked: &Request) -> Answer {
         json!({ "name": plural, "singularName": kind.to_lowercase(), "kind": kind, "namespaced": true,
                 "verbs": ["get", "list", "watch", "patch"] })
     };
-    let Some(below) = asked.path.strip_prefix(GROUP) else { return honest(asked) };
-    let plural = asked.path.split('/').find(|part| [NOTEBOOKS, WORKSPACES].contains(part));
+    let Some(below) = request.path.strip_prefix(GROUP) else { return healthy(request) };
+    let plural = request.path.split('/').find(|part| [NOTEBOOKS, WORKSPACES].contains(part));
     let (kind, name) = if plural == Some(NOTEBOOKS) { ("Notebook", "nb") } else { ("Workspace", "ws") };
     match (below, plural) {
-        ("", _) => Answer::Json(200, json!({ "versions": [{ "version": "v1beta1" }] })),
+        ("", _) => Response::Json(200, json!({ "versions": [{ "version": "v1beta1" }] })),
         ("/v1beta1", _) => {
             let kinds = json!([resource("Notebook", NOTEBOOKS), resource("Workspace", WORKSPACES)]);
-            Answer::Json(200, json!({ "resources": kinds }))
+            Response::Json(200, json!({ "resources": kinds }))
         }
         (path, Some(plural)) if path.ends_with(plural) => list(&[server(kind, name)], ""),
-        (path, Some(_)) if path.ends_with(name) => Answer::Json(200, server(kind, name)),
-        _ => Answer::missing(),
+        (path, Some(_)) if path.ends_with(name) => Response::Json(200, server(kind, name)),
+        _ => Response::missing(),
     }
 }
 
-fn everywhere(asked: &Request) -> Answer {
-    match asked.path.as_str() {
+fn everywhere(request: &Request) -> Response {
+    match request.path.as_str() {
         "/api/v1/pods" | "/api/v1/events" | "/apis/apps/v1/statefulsets" => list(&[], ""),
-        _ => servers(asked),
+        _ => servers(request),
     }
 }
 
 #[test]
-fn notebook_servers_of_one_kind_are_listed_where_the_other_is_broken() {
+fn notebook_list_works_with_one_broken_kind() {
     for (plurals, left, what) in [
         (&[NOTEBOOKS][..], "workspace/ws\n", "notebooks"),
         (&[WORKSPACES], "notebook/nb\n", "workspaces"),
@@ -164,7 +165,7 @@ fn notebook_servers_of_one_kind_are_listed_where_the_other_is_broken() {
 }
 
 #[test]
-fn jupyter_finds_the_server_of_one_kind_where_the_other_is_broken() {
+fn jupyter_finds_server_with_one_broken_kind() {
     for (plurals, name, server, what) in [
         (&[NOTEBOOKS], "ws", "workspace/ws", "notebooks"),
         (&[WORKSPACES], "nb", "notebook/nb", "workspaces"),
@@ -179,27 +180,27 @@ fn jupyter_finds_the_server_of_one_kind_where_the_other_is_broken() {
 }
 
 /// One runtime of each kind.
-fn runtimes(asked: &Request) -> Answer {
+fn runtimes(request: &Request) -> Response {
     const GROUP: &str = "/apis/trainer.kubeflow.org";
     let resource = |kind: &str, plural: &str, namespaced: bool| json!({ "name": plural, "singularName": "", "kind": kind, "namespaced": namespaced, "verbs": ["get", "list"] });
     let runtime = |name: &str| list(&[json!({ "metadata": { "name": name, "resourceVersion": "1" } })], "");
-    match asked.path.strip_prefix(GROUP) {
-        Some("") => Answer::Json(200, json!({ "versions": [{ "version": "v1alpha1" }] })),
+    match request.path.strip_prefix(GROUP) {
+        Some("") => Response::Json(200, json!({ "versions": [{ "version": "v1alpha1" }] })),
         Some("/v1alpha1") => {
             let kinds = [
                 resource("TrainingRuntime", "trainingruntimes", true),
                 resource("ClusterTrainingRuntime", "clustertrainingruntimes", false),
             ];
-            Answer::Json(200, json!({ "resources": kinds }))
+            Response::Json(200, json!({ "resources": kinds }))
         }
         Some("/v1alpha1/clustertrainingruntimes") => runtime("torch"),
         Some("/v1alpha1/namespaces/team-a/trainingruntimes") => runtime("ours"),
-        _ => honest(asked),
+        _ => healthy(request),
     }
 }
 
 #[test]
-fn runtimes_of_one_kind_are_listed_where_the_other_is_broken() {
+fn runtime_list_works_with_one_broken_kind() {
     for (plurals, left, what) in [
         (&["trainingruntimes"], "clustertrainingruntime/torch\n", "trainingruntimes"),
         (&["clustertrainingruntimes"], "trainingruntime/ours\n", "clustertrainingruntimes"),
@@ -211,8 +212,8 @@ fn runtimes_of_one_kind_are_listed_where_the_other_is_broken() {
     }
 }
 
-/// A TensorBoard of the cluster's kind and a Job that is one; the logs of a job, and the claim they are on.
-fn boards(asked: &Request) -> Answer {
+/// A TensorBoard resource, a Job that runs TensorBoard, and the volume claim of the logs.
+fn boards(request: &Request) -> Response {
     let metadata = |name: &str| {
         json!({
             "name": name, "namespace": "team-a", "uid": name, "resourceVersion": "1",
@@ -222,9 +223,9 @@ fn boards(asked: &Request) -> Answer {
     let object = |kind: &str, name: &str, spec: Value| json!({ "kind": kind, "metadata": metadata(name), "spec": spec });
     let claim = "/api/v1/namespaces/team-a/persistentvolumeclaims/data";
     let (group, version, _, plural) = BOARDS;
-    match asked.path.as_str() {
-        path if path == claim => Answer::Json(200, object("PersistentVolumeClaim", "data", json!({}))),
-        "/apis/batch/v1/namespaces/team-a/jobs" if asked.method == "GET" => {
+    match request.path.as_str() {
+        path if path == claim => Response::Json(200, object("PersistentVolumeClaim", "data", json!({}))),
+        "/apis/batch/v1/namespaces/team-a/jobs" if request.method == "GET" => {
             let mut job = object("Job", "own", json!({}));
             job["metadata"]["labels"] =
                 json!({ "app.kubernetes.io/name": "tensorboard", "app.kubernetes.io/managed-by": "kf" });
@@ -233,15 +234,15 @@ fn boards(asked: &Request) -> Answer {
         path if path == format!("/apis/{group}/{version}/namespaces/team-a/{plural}") => {
             list(&[object("Tensorboard", "theirs", json!({ "logspath": "pvc://data/theirs" }))], "")
         }
-        path if path.starts_with("/apis/batch/v1/namespaces/team-a/jobs") && asked.method != "GET" => {
-            Answer::Json(201, object("Job", "own", json!({})))
+        path if path.starts_with("/apis/batch/v1/namespaces/team-a/jobs") && request.method != "GET" => {
+            Response::Json(201, object("Job", "own", json!({})))
         }
-        _ => of(asked, BOARDS).unwrap_or_else(|| honest(asked)),
+        _ => of(request, BOARDS).unwrap_or_else(|| healthy(request)),
     }
 }
 
 #[test]
-fn tensorboards_of_one_kind_are_listed_where_the_other_is_broken() {
+fn tensorboard_list_works_with_one_broken_kind() {
     for (plurals, left, what) in [
         (&["tensorboards"], "job/own\n", "tensorboards"),
         (&["jobs"], "tensorboard/theirs\n", "jobs"),
@@ -257,9 +258,9 @@ fn tensorboards_of_one_kind_are_listed_where_the_other_is_broken() {
     assert!(ran.stderr.contains(FAILED), "{}", ran.transcript());
 }
 
-/// The cluster's kind is the first choice, and a Job does as well.
+/// TensorBoard resources are preferred; a Job is the fallback.
 #[test]
-fn tensorboard_is_a_job_where_the_kind_is_broken() {
+fn tensorboard_falls_back_to_job_with_broken_kind() {
     let (faulty, home) = with_broken(&["tensorboards"], &["tensorboard"], boards);
     let ran = run(&faulty, &home, &["tensorboard", "--logs", "pvc://data/runs", "--dry-run", "-o", "name"]);
     let ran = ran.success();

@@ -1,4 +1,4 @@
-//! What can be reached, and what is asked for and used, on a real API server.
+//! `kf services` and `kf top` on a real API server.
 
 use kf_tests::cluster::User;
 use serde_json::Value;
@@ -11,7 +11,7 @@ fn json(ran: &Ran) -> Value {
     serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}", ran.transcript()))
 }
 
-/// A service before one pod that waits for a node.
+/// A team with a service in front of one pending pod.
 fn team_with_a_service(hint: &str) -> Team {
     let team = Team::new(hint);
     team.apply(
@@ -40,7 +40,7 @@ spec:
 }
 
 #[test]
-fn addresses_are_listed_and_a_service_without_running_pods_is_unhealthy() {
+fn service_without_running_pods_is_listed_and_unhealthy() {
     let team = team_with_a_service("services");
     for user in [User::DataScientist, User::Viewer] {
         let home = team.home(user, &["services"]);
@@ -64,7 +64,7 @@ fn addresses_are_listed_and_a_service_without_running_pods_is_unhealthy() {
 }
 
 #[test]
-fn what_pods_ask_for_is_shown_without_a_metrics_server() {
+fn requests_are_shown_without_metrics_server() {
     let team = team_with_a_service("top");
     for user in [User::DataScientist, User::Viewer] {
         let home = team.home(user, &["top"]);

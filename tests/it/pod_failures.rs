@@ -1,7 +1,7 @@
-//! How pods end, or do not: what `kf status` and `kf logs` say of each.
+//! Pods that fail or hang: what `kf status` and `kf logs` report of each.
 //!
-//! One set of pods really ends so on a node. What a single node cannot show, such as its own absence, is written into
-//! the status of pods as the cluster's components write it.
+//! One set of pods fails on a real node. What a single node cannot show, such as a lost node, is written into the
+//! status of pods as the cluster's components would.
 
 use kf_tests::cluster::{BUSYBOX, User, skip_without_node};
 use serde_json::{Value, json};
@@ -11,23 +11,23 @@ use crate::common::team::Team;
 use crate::common::{Home, Ran, until};
 use crate::kf_snapshot;
 
-/// State and reason of a component.
-fn told(home: &Home, component: &str) -> (String, String) {
-    let ran = home.run(["status", component, "-o", "json"]).success();
+/// State and reason of a workload.
+fn told(home: &Home, workload: &str) -> (String, String) {
+    let ran = home.run(["status", workload, "-o", "json"]).success();
     let status: Value = serde_json::from_str(&ran.stdout).unwrap();
     let text = |field: &str| status[field].as_str().unwrap_or_default().to_owned();
     (text("state"), text("why"))
 }
 
 #[track_caller]
-fn until_told(home: &Home, component: &str, state: &str, why: &str) {
-    until(|| match told(home, component) {
+fn until_told(home: &Home, workload: &str, state: &str, why: &str) {
+    until(|| match told(home, workload) {
         (now, because) if (now.as_str(), because.as_str()) == (state, why) => Ok(()),
-        other => Err(format!("{component} is {other:?}, not {state}: {why}")),
+        other => Err(format!("{workload} is {other:?}, not {state}: {why}")),
     });
 }
 
-/// The lines of a table without its head, each with one space between its words, and without the age.
+/// The rows of a table without its header and the age, with single spaces.
 fn lines(ran: &Ran) -> Vec<String> {
     let without_age = |line: &str| {
         let mut words: Vec<&str> = line.split_whitespace().collect();
@@ -111,10 +111,10 @@ spec:
     )
 }
 
-/// What the finalizers hold is let go at the end, also of a test that fails: the namespace waits for it.
-struct LetGo<'t>(&'t Team);
+/// Removes the finalizers at the end, also of a failed test, as the namespace waits for them.
+struct RemoveFinalizers<'t>(&'t Team);
 
-impl Drop for LetGo<'_> {
+impl Drop for RemoveFinalizers<'_> {
     fn drop(&mut self) {
         for object in ["pod/held", "job/kept"] {
             let patch = ["patch", object, "--type=merge", "-p", r#"{"metadata": {"finalizers": null}}"#];
@@ -124,16 +124,16 @@ impl Drop for LetGo<'_> {
 }
 
 #[test]
-fn pods_that_end_badly_on_the_node_say_why() {
-    if skip_without_node("pods_that_end_badly_on_the_node_say_why") {
+fn failed_pods_on_node_report_reason() {
+    if skip_without_node("failed_pods_on_node_report_reason") {
         return;
     }
     let team = Team::with_node("endings");
     let dana = team.home(User::DataScientist, &["status", "logs", "shell", "run"]);
     team.apply(&on_the_node());
-    let _held = LetGo(&team);
+    let _held = RemoveFinalizers(&team);
 
-    // Two at once, until both have ended; which of them does first is not promised.
+    // Two at once until both have ended, in any order.
     let following = Following::start(&dana, &["logs", "beside", "prepare", "--follow"]);
     let (status, mut stdout, stderr) = following.finish_with_lines();
     assert_eq!(status.code(), Some(1), "{stderr:#?}");
@@ -144,7 +144,7 @@ fn pods_that_end_badly_on_the_node_say_why() {
         assert!(failed.iter().any(|line| stderr.contains(line)), "{stderr:#?}");
     }
 
-    // A sidecar that is stopped after the work says nothing about it.
+    // The exit code of a sidecar that is stopped at the end does not count.
     until_told(&dana, "beside", "Failed", "exit 3; last log line: no data");
     assert_eq!(dana.run(["logs", "beside"]).success().stdout, "no data\n");
     let too_long = "DeadlineExceeded: Pod was active on the node longer than the specified deadline";
@@ -164,7 +164,7 @@ fn pods_that_end_badly_on_the_node_say_why() {
         until_told(&dana, held, "Terminating", "blocked by finalizer team.example/backup");
     }
 
-    // The attempts of a job come in the order of time.
+    // The attempts of a job are in chronological order.
     team.wait("condition=Failed", &["job/retried"]);
     let of_job = ["get", "pods", "-l", "job-name=retried", "--sort-by=.metadata.creationTimestamp"];
     let pods = team.admin(&[&of_job[..], &["-o", "name"]].concat());
@@ -176,7 +176,7 @@ fn pods_that_end_badly_on_the_node_say_why() {
     assert_eq!(tried.lines().count(), 2, "{pods}");
     assert_eq!(dana.run(["logs", "job/retried"]).success().stdout, tried);
 
-    // The kubelet removes the containers of a pod that it has evicted, and their logs with them.
+    // The kubelet removes the containers of an evicted pod and their logs.
     let evicted = "Evicted: Usage of EmptyDir volume \"scratch\" exceeds the limit \"1Mi\"";
     until_told(&dana, "evicted", "Failed", evicted);
     let gone = until(|| {
@@ -192,13 +192,13 @@ fn pods_that_end_badly_on_the_node_say_why() {
     "#);
     dana.run(["logs", "evicted", "-f"]).code(5);
 
-    // Nothing can be run in what has ended.
+    // A command cannot run in a pod that has ended.
     let ran = dana.run(["run", "pod/beside", "--", "true"]).code(1);
     let ended = "error: run: pod/beside has no running pod (failed): exit 3\n";
     assert!(ran.stderr.starts_with(ended), "{}", ran.transcript());
 }
 
-/// A pod that nobody starts, on a node that is not there where one is named.
+/// A pod that is never started, optionally on a node that does not exist.
 fn pod(name: &str, node: Option<&str>) -> String {
     let node = node.map(|node| format!("nodeName: {node}, ")).unwrap_or_default();
     format!(
@@ -211,7 +211,7 @@ spec: {{{node}schedulerName: nobody, restartPolicy: Never, containers: [{{name: 
     )
 }
 
-/// Of a pod whose only container waits for its image.
+/// The status of a pod whose container waits for its image.
 fn pulling(image: &str, message: &str) -> Value {
     let state = json!({ "waiting": { "reason": "ErrImagePull", "message": message } });
     json!({
@@ -222,7 +222,7 @@ fn pulling(image: &str, message: &str) -> Value {
     })
 }
 
-/// Of a pod whose only container was killed or still runs, as far as anybody knows.
+/// The status of a pod's only container.
 fn container(state: Value) -> Value {
     json!([{ "name": "main", "image": "kf.test/none", "imageID": "", "ready": false, "restartCount": 0,
              "containerID": "containerd://1", "state": state }])
@@ -232,7 +232,7 @@ const DIGEST: &str =
     "r.example/team/train@sha256:403403403403403403403403403403403403403403403403403403403403403e";
 
 #[test]
-fn pods_of_lost_nodes_preemptions_and_failed_pulls_say_why() {
+fn lost_preempted_and_unpullable_pods_report_reason() {
     let team = Team::new("written");
     let vic = team.home(User::Viewer, &["status", "logs"]);
     let killed = || container(json!({ "terminated": { "exitCode": 137, "reason": "Error" } }));
@@ -244,7 +244,7 @@ fn pods_of_lost_nodes_preemptions_and_failed_pulls_say_why() {
     );
     let platform = "rpc error: code = NotFound desc = failed to pull and unpack image \"r.example/train:1\": no match \
                     for platform in manifest: not found";
-    // Name, node, status, and what is said of it.
+    // Name, node, status, and the row of `kf status`.
     let pods = [
         (
             "digest",
@@ -301,7 +301,7 @@ fn pods_of_lost_nodes_preemptions_and_failed_pulls_say_why() {
         assert_eq!(lines(&vic.run(["status", name]).success())[0], *line, "{name}");
     }
 
-    // What never ran has no log, and says why; what ran where nobody can ask has one that is gone.
+    // A pod that never ran has no log yet, with the reason; the log of a pod on a lost node is gone.
     for (name, said) in [
         ("digest", format!("digest has no logs yet: cannot pull image {DIGEST}: image not found")),
         (
@@ -318,13 +318,13 @@ fn pods_of_lost_nodes_preemptions_and_failed_pulls_say_why() {
 }
 
 #[test]
-fn wait_ends_with_the_event_of_a_controller_that_can_make_no_pod() {
-    if skip_without_node("wait_ends_with_the_event_of_a_controller_that_can_make_no_pod") {
+fn wait_fails_with_event_when_pod_cannot_be_created() {
+    if skip_without_node("wait_fails_with_event_when_pod_cannot_be_created") {
         return;
     }
     let team = Team::with_node("refused");
     let dana = team.home(User::DataScientist, &["train", "logs", "remove"]);
-    // Whoever asks for more than a limit that is set for him makes a pod that is not valid.
+    // A pod that requests more than its default limit is invalid.
     team.apply(&format!(
         "apiVersion: v1
 kind: ResourceQuota
@@ -363,7 +363,7 @@ spec:
                  used: requests.nvidia.com/gpu=0, limited: requests.nvidia.com/gpu=0\n\
                  hint: kf status trainjob/greedy\n";
     assert!(ran.stderr.ends_with(quota), "{}", ran.transcript());
-    // The event outlives the job, and says nothing about the next one of that name.
+    // The event outlives the job, and must not be reported for the next job of that name.
     dana.run(["remove", "greedy", "--yes"]).success();
     let ran = dana.run(train.iter().chain(&waits)).success();
     assert!(ran.stderr.contains("greedy complete"), "{}", ran.transcript());

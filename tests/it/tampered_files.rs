@@ -1,7 +1,7 @@
-//! What another user of the machine put where kf reads, or could have put there.
+//! Files that another user of the machine wrote, or could have written.
 //!
-//! Each file that decides what kf trusts is replaced in each way that somebody else could, below a home that is safe, and
-//! kf is run as it would read that file. Only root can give files away, so only root tries all of it.
+//! Each file that decides what kf trusts is tampered with in each possible way, in a home that is otherwise safe, and
+//! kf is run so that it reads the file. Only root can change the owner of files, so only root tests everything.
 
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
@@ -13,14 +13,14 @@ use crate::common::registry::hinted;
 use crate::common::servers::kubeconfig_for;
 use crate::common::{Home, Ran};
 
-/// A user that is neither root nor the one who runs the tests.
-const STRANGER: u32 = 65534;
+/// A user other than root and the user of the tests.
+const OTHER_UID: u32 = 65534;
 
 const DATA: &str = ".local/share/kf";
 
-/// What is tried with a file or a directory.
+/// A way to tamper with a file or a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Plant {
+enum Tampering {
     WritableByAll,
     WritableByGroup,
     OfAnotherUser,
@@ -30,7 +30,7 @@ enum Plant {
     Directory,
 }
 
-impl Plant {
+impl Tampering {
     const FILE: [Self; 7] = [
         Self::WritableByAll,
         Self::WritableByGroup,
@@ -47,17 +47,17 @@ impl Plant {
         matches!(self, Self::WritableByGroup | Self::OfAnotherUser | Self::Device)
     }
 
-    fn at(self, path: &Path) {
+    fn apply(self, path: &Path) {
         let mode = |mode| fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
         let node = |kind, device| mknodat(CWD, path, kind, Mode::RUSR | Mode::WUSR, device).unwrap();
         let aside = path.with_extension("aside");
         match self {
             Self::WritableByAll => mode(if path.is_dir() { 0o777 } else { 0o666 }),
             Self::WritableByGroup => {
-                chown(path, None, Some(STRANGER)).unwrap();
+                chown(path, None, Some(OTHER_UID)).unwrap();
                 mode(if path.is_dir() { 0o770 } else { 0o660 });
             }
-            Self::OfAnotherUser => chown(path, Some(STRANGER), None).unwrap(),
+            Self::OfAnotherUser => chown(path, Some(OTHER_UID), None).unwrap(),
             Self::Link => {
                 fs_err::rename(path, &aside).unwrap();
                 symlink(&aside, path).unwrap();
@@ -78,11 +78,11 @@ impl Plant {
     }
 }
 
-/// A file that kf believes, and the words that have it read.
-struct Believed {
+/// A file that kf trusts, and arguments that make kf read it.
+struct TrustedFile {
     file: PathBuf,
     words: Vec<String>,
-    /// As long as nothing is planted.
+    /// The exit code while the file is untouched.
     code: i32,
 }
 
@@ -102,7 +102,7 @@ fn home() -> Home {
     home
 }
 
-/// The one file with such a name in a folder or below it.
+/// The only file below a folder whose path has this suffix.
 fn find(folder: &Path, ending: &str) -> PathBuf {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -120,7 +120,7 @@ fn find(folder: &Path, ending: &str) -> PathBuf {
     found.remove(0)
 }
 
-fn believed(home: &Home) -> Vec<Believed> {
+fn trusted(home: &Home) -> Vec<TrustedFile> {
     let receipt = fs_err::read_to_string(home.path().join(DATA).join("receipts/hello.json")).unwrap();
     let receipt: serde_json::Value = serde_json::from_str(&receipt).unwrap();
     let parts = receipt["parts"].as_array().unwrap();
@@ -132,29 +132,29 @@ fn believed(home: &Home) -> Vec<Believed> {
     let hello = ["hello", "Ada"];
     let upgrade = ["command", "upgrade", "hello"];
     let whoami = ["whoami", "--kubeconfig", kubeconfig.as_str()];
-    let believed = |file: PathBuf, words: &[&str], code| Believed {
+    let trusted = |file: PathBuf, words: &[&str], code| TrustedFile {
         file,
         words: words.iter().map(|word| (*word).to_owned()).collect(),
         code,
     };
     vec![
-        believed(at(&format!("{DATA}/receipts/hello.json")), &hello, 0),
-        believed(at(&format!("{DATA}/slots/hello.json")), &hello, 0),
-        believed(compiled, &hello, 0),
-        believed(at(".config/kf/registries/kubeflow/registry.toml"), &upgrade, 0),
-        believed(at(".config/kf/registries/kubeflow/root.json"), &upgrade, 0),
-        believed(at(&format!("{DATA}/registries/kubeflow/state.json")), &upgrade, 0),
-        believed(at(&format!("{DATA}/store/format")), &["hello", "again"], 0),
-        believed(at(&format!("{DATA}/store/v1/{digest}.wasm")), &["hello", "again"], 0),
-        believed(at(".local/state/kf/selection/namespaces.json"), &whoami, 7),
-        believed(at(".local/state/kf/audit.jsonl"), &whoami, 7),
+        trusted(at(&format!("{DATA}/receipts/hello.json")), &hello, 0),
+        trusted(at(&format!("{DATA}/slots/hello.json")), &hello, 0),
+        trusted(compiled, &hello, 0),
+        trusted(at(".config/kf/registries/kubeflow/registry.toml"), &upgrade, 0),
+        trusted(at(".config/kf/registries/kubeflow/root.json"), &upgrade, 0),
+        trusted(at(&format!("{DATA}/registries/kubeflow/state.json")), &upgrade, 0),
+        trusted(at(&format!("{DATA}/store/format")), &["hello", "again"], 0),
+        trusted(at(&format!("{DATA}/store/v1/{digest}.wasm")), &["hello", "again"], 0),
+        trusted(at(".local/state/kf/selection/namespaces.json"), &whoami, 7),
+        trusted(at(".local/state/kf/audit.jsonl"), &whoami, 7),
     ]
 }
 
-impl Believed {
+impl TrustedFile {
     /// Runs kf so that it reads the file.
     fn run(&self, home: &Home) -> Ran {
-        // What is compiled needs nothing of the store.
+        // A compiled command does not read the store.
         if self.words.last().is_some_and(|word| word == "again") {
             fs_err::remove_dir_all(home.path().join(DATA).join("compiled")).unwrap();
         }
@@ -162,7 +162,7 @@ impl Believed {
     }
 }
 
-/// kf's own directories on the way to a file, the topmost first.
+/// kf's own directories above a file, from the top.
 fn own_directories(home: &Home, file: &Path) -> Vec<PathBuf> {
     let above: Vec<&Path> = file.ancestors().skip(1).take_while(|path| *path != home.path()).collect();
     let own = above.iter().rposition(|path| path.ends_with("kf")).unwrap();
@@ -171,62 +171,64 @@ fn own_directories(home: &Home, file: &Path) -> Vec<PathBuf> {
 
 fn is_root(test: &str) -> bool {
     let root = rustix::process::geteuid().is_root();
-    !skip::unless(root.then_some(()).ok_or("only root can give files away"), test)
+    !skip::unless(root.then_some(()).ok_or("only root can change the owner of files"), test)
 }
 
 #[track_caller]
-fn refused(ran: &Ran, what: &str, planted: &Path) {
+fn refused(ran: &Ran, what: &str, tampered: &Path) {
     assert_eq!(ran.code, Some(8), "{what}: {}", ran.transcript());
     assert_eq!(ran.stdout, "", "{what}: {}", ran.transcript());
-    let named = format!("{} is not safe to use: ", planted.display());
+    let named = format!("{} is not safe to use: ", tampered.display());
     assert!(ran.stderr.contains(&named), "{what}: {}", ran.transcript());
     assert!(ran.stderr.contains("\nhint: "), "{what}: {}", ran.transcript());
 }
 
 #[test]
-fn files_that_somebody_else_could_have_written_are_refused() {
-    let count = believed(&home()).len();
-    let is_root = is_root("files_that_somebody_else_could_have_written_are_refused");
+fn files_others_could_write_are_refused() {
+    let count = trusted(&home()).len();
+    let is_root = is_root("files_others_could_write_are_refused");
     for at in 0..count {
         let home = home();
-        let believed = believed(&home).remove(at);
-        assert_eq!(believed.run(&home).code, Some(believed.code), "{}", believed.file.display());
+        let trusted = trusted(&home).remove(at);
+        assert_eq!(trusted.run(&home).code, Some(trusted.code), "{}", trusted.file.display());
     }
     for at in 0..count {
-        for plant in Plant::FILE.into_iter().filter(|plant| is_root || !plant.needs_root()) {
+        for tampering in Tampering::FILE.into_iter().filter(|tampering| is_root || !tampering.needs_root()) {
             let home = home();
-            let believed = believed(&home).remove(at);
-            plant.at(&believed.file);
-            refused(&believed.run(&home), &format!("{plant:?}"), &believed.file);
+            let trusted = trusted(&home).remove(at);
+            tampering.apply(&trusted.file);
+            refused(&trusted.run(&home), &format!("{tampering:?}"), &trusted.file);
         }
     }
 }
 
 #[test]
-fn files_in_directories_that_somebody_else_could_change_are_refused() {
-    let is_root = is_root("files_in_directories_that_somebody_else_could_change_are_refused");
+fn files_in_directories_others_could_write_are_refused() {
+    let is_root = is_root("files_in_directories_others_could_write_are_refused");
     let mut tried = Vec::new();
-    for at in 0..believed(&home()).len() {
+    for at in 0..trusted(&home()).len() {
         let home = home();
-        let believed = believed(&home).remove(at);
-        for (depth, directory) in own_directories(&home, &believed.file).into_iter().enumerate() {
+        let trusted = trusted(&home).remove(at);
+        for (depth, directory) in own_directories(&home, &trusted.file).into_iter().enumerate() {
             let relative = directory.strip_prefix(home.path()).unwrap().to_owned();
-            let again = believed.words.last().is_some_and(|word| word == "again");
-            // Once is enough, and what is compiled is gone where the store is read.
+            let again = trusted.words.last().is_some_and(|word| word == "again");
+            // Once is enough, and the compiled files are deleted where the store is read.
             if tried.contains(&relative) || again && depth == 0 {
                 continue;
             }
             tried.push(relative.clone());
-            for plant in Plant::DIRECTORY.into_iter().filter(|plant| is_root || !plant.needs_root()) {
-                // A whole directory may lie on another disk.
-                if plant == Plant::Link && depth == 0 {
+            for tampering in
+                Tampering::DIRECTORY.into_iter().filter(|tampering| is_root || !tampering.needs_root())
+            {
+                // kf's topmost directory may be a link, such as to another disk.
+                if tampering == Tampering::Link && depth == 0 {
                     continue;
                 }
                 let home = self::home();
-                let believed = self::believed(&home).remove(at);
+                let trusted = self::trusted(&home).remove(at);
                 let directory = home.path().join(&relative);
-                plant.at(&directory);
-                refused(&believed.run(&home), &format!("{plant:?}"), &directory);
+                tampering.apply(&directory);
+                refused(&trusted.run(&home), &format!("{tampering:?}"), &directory);
             }
         }
     }
@@ -234,8 +236,8 @@ fn files_in_directories_that_somebody_else_could_change_are_refused() {
 }
 
 #[test]
-fn home_below_a_directory_that_others_may_write_is_refused() {
-    let is_root = is_root("home_below_a_directory_that_others_may_write_is_refused");
+fn home_below_directory_others_could_write_is_refused() {
+    let is_root = is_root("home_below_directory_others_could_write_is_refused");
     for above in ["", ".local", ".local/share"] {
         let home = home();
         let directory = home.path().join(above);
@@ -243,13 +245,13 @@ fn home_below_a_directory_that_others_may_write_is_refused() {
         let mode = |mode| fs_err::set_permissions(&directory, std::fs::Permissions::from_mode(mode)).unwrap();
         mode(0o777);
         refused(&home.run(["hello"]), above, &directory);
-        // Each user's files are their own there.
+        // With the sticky bit other users cannot replace the files.
         mode(0o1777);
         home.run(["hello"]).success();
         mode(0o755);
         home.run(["hello"]).success();
         if is_root {
-            chown(&directory, Some(STRANGER), None).unwrap();
+            chown(&directory, Some(OTHER_UID), None).unwrap();
             let ran = home.run(["hello"]);
             refused(&ran, above, &directory);
             assert!(ran.stderr.contains("use sudo -H"), "{}", ran.transcript());
@@ -276,14 +278,14 @@ fn relative_home_is_refused() {
         let error = format!("error: invalid {variable} `{value}`: not an absolute path\n");
         assert!(ran.stderr.starts_with(&error), "{}", ran.transcript());
     }
-    // Empty is unset.
+    // Empty counts as unset.
     let mut command = home.kf(["hello"]);
     command.env("KF_HOME", "").env("XDG_DATA_HOME", "");
     Ran::of(&command.output().unwrap(), home.path()).success();
 }
 
 #[test]
-fn what_kf_makes_is_private_whatever_the_umask() {
+fn created_files_are_private_regardless_of_umask() {
     let home = Home::with_commands(&["whoami"]);
     let kubeconfig = kubeconfig_for(&home, "https://127.0.0.1:1", None);
     let kf = home.kf(["whoami", "--kubeconfig", &kubeconfig]);
@@ -308,7 +310,7 @@ fn what_kf_makes_is_private_whatever_the_umask() {
 }
 
 #[test]
-fn audit_log_that_is_named_must_be_a_private_file() {
+fn named_audit_log_must_be_private() {
     let home = Home::with_commands(&["whoami"]);
     let kubeconfig = kubeconfig_for(&home, "https://127.0.0.1:1", None);
     let log = home.path().join("log");
@@ -318,20 +320,20 @@ fn audit_log_that_is_named_must_be_a_private_file() {
     };
     run().code(7);
     assert_eq!(fs_err::metadata(&log).unwrap().permissions().mode() & 0o777, 0o600);
-    let is_root = is_root("audit_log_that_is_named_must_be_a_private_file");
-    for plant in Plant::FILE.into_iter().filter(|plant| is_root || !plant.needs_root()) {
-        plant.at(&log);
-        refused(&run(), &format!("{plant:?}"), &log);
+    let is_root = is_root("named_audit_log_must_be_private");
+    for tampering in Tampering::FILE.into_iter().filter(|tampering| is_root || !tampering.needs_root()) {
+        tampering.apply(&log);
+        refused(&run(), &format!("{tampering:?}"), &log);
         let _gone = fs_err::remove_file(&log).or_else(|_| fs_err::remove_dir(&log));
         run().code(7);
     }
-    // Others may not read it either.
+    // It must not be readable by others either.
     fs_err::set_permissions(&log, std::fs::Permissions::from_mode(0o644)).unwrap();
     assert!(run().code(8).stderr.contains("other users can read it (mode 0644)"));
 }
 
 #[test]
-fn kuberc_that_somebody_else_could_have_written_allows_no_plugin() {
+fn kuberc_others_could_write_allows_no_plugin() {
     let home = Home::with_commands(&["whoami"]);
     let kubeconfig = home.path().join("kubeconfig");
     fs_err::write(
@@ -350,26 +352,27 @@ fn kuberc_that_somebody_else_could_have_written_allows_no_plugin() {
     fs_err::write(&kuberc, policy).unwrap();
     let run = || home.run(["whoami", "--kubeconfig", kubeconfig.to_str().unwrap()]);
     assert!(!run().stderr.contains("kuberc"), "{}", run().transcript());
-    // Homes are often made of links.
-    Plant::Link.at(&kuberc);
+    // Links are allowed, as files in homes often are links.
+    Tampering::Link.apply(&kuberc);
     assert!(!run().stderr.contains("kuberc"), "{}", run().transcript());
-    let is_root = is_root("kuberc_that_somebody_else_could_have_written_allows_no_plugin");
-    for plant in [Plant::WritableByAll, Plant::OfAnotherUser, Plant::Pipe, Plant::Device] {
-        if plant.needs_root() && !is_root {
+    let is_root = is_root("kuberc_others_could_write_allows_no_plugin");
+    for tampering in [Tampering::WritableByAll, Tampering::OfAnotherUser, Tampering::Pipe, Tampering::Device]
+    {
+        if tampering.needs_root() && !is_root {
             continue;
         }
         fs_err::remove_file(&kuberc).unwrap();
         fs_err::write(&kuberc, policy).unwrap();
-        plant.at(&kuberc);
+        tampering.apply(&kuberc);
         let ran = run().code(2);
         assert!(ran.stderr.contains("credential plugins are not run"), "{plant:?}: {}", ran.transcript());
         assert!(ran.stderr.contains("is not safe to use"), "{plant:?}: {}", ran.transcript());
     }
 }
 
-/// It says where the user's credentials go, and which program gets them.
+/// A kubeconfig decides where the user's credentials are sent, and which program provides them.
 #[test]
-fn kubeconfig_that_others_may_write_is_warned_of() {
+fn kubeconfig_others_could_write_is_warned_about() {
     let home = Home::with_commands(&["whoami"]);
     let kubeconfig = kubeconfig_for(&home, "https://127.0.0.1:1", None);
     let warned = || {
@@ -377,21 +380,21 @@ fn kubeconfig_that_others_may_write_is_warned_of() {
         ran.stderr.lines().find(|line| line.contains("unsafe kubeconfig")).map(str::to_owned)
     };
     assert_eq!(warned(), None);
-    Plant::WritableByAll.at(Path::new(&kubeconfig));
+    Tampering::WritableByAll.apply(Path::new(&kubeconfig));
     let expected =
         format!("warning: unsafe kubeconfig {kubeconfig}: other users may write to it (mode 0666)");
     assert_eq!(warned(), Some(expected));
     fs_err::set_permissions(&kubeconfig, std::fs::Permissions::from_mode(0o644)).unwrap();
     assert_eq!(warned(), None);
-    if is_root("kubeconfig_that_others_may_write_is_warned_of") {
-        Plant::OfAnotherUser.at(Path::new(&kubeconfig));
+    if is_root("kubeconfig_others_could_write_is_warned_about") {
+        Tampering::OfAnotherUser.apply(Path::new(&kubeconfig));
         assert!(warned().unwrap().ends_with("it belongs to another user (uid 65534)"));
     }
 }
 
-/// Accepting a command by its digest is for what is asked for, not for where it is kept.
+/// Consent by digest covers the rights of a command, not the place where it is stored.
 #[test]
-fn nothing_is_added_to_a_home_that_others_may_change() {
+fn add_to_home_others_could_write_is_refused() {
     let home = home();
     let words = hinted(&home.run(["command", "add", "logs"]).code(8));
     fs_err::set_permissions(home.path().join(DATA), std::fs::Permissions::from_mode(0o777)).unwrap();

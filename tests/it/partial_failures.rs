@@ -1,4 +1,4 @@
-//! A cluster of which one part fails: the others are shown, and what is missing is said in one line.
+//! A cluster of which one part fails: the rest is shown, and one line reports what is missing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use serde_json::{Value, json};
 
 use crate::common::Home;
-use crate::common::faulty::{Answer, Faulty, PODS, honest, list, pod, served};
+use crate::common::faulty::{FaultyServer, PODS, Response, healthy, list, pod, served};
 use crate::common::lines::Following;
 use crate::common::requests::Request;
 use crate::common::terminal::Terminal;
@@ -14,22 +14,22 @@ use crate::kf_snapshot;
 
 const SERVING: &str = "serving.kserve.io";
 
-/// Inference services whose conversion webhook fails, whatever is asked of them.
-fn with_broken_kind(asked: &Request) -> Answer {
+/// Inference services whose conversion webhook always fails.
+fn with_broken_kind(request: &Request) -> Response {
     let words = "conversion webhook for serving.kserve.io/v1beta1, Kind=InferenceService failed: Post \
                  \"https://kserve.kserve.svc:443/convert?timeout=30s\": dial tcp 10.0.0.9:443: connect: connection refused";
-    if let Some(discovery) = served(asked, SERVING, "v1beta1", "InferenceService", "inferenceservices") {
+    if let Some(discovery) = served(request, SERVING, "v1beta1", "InferenceService", "inferenceservices") {
         return discovery;
     }
-    match asked.path.starts_with(&format!("/apis/{SERVING}/")) {
-        true => Answer::status(500, "InternalError", words),
-        false => honest(asked),
+    match request.path.starts_with(&format!("/apis/{SERVING}/")) {
+        true => Response::status(500, "InternalError", words),
+        false => healthy(request),
     }
 }
 
 #[test]
-fn one_kind_whose_webhook_fails_is_left_out() {
-    let faulty = Faulty::serve(with_broken_kind);
+fn kind_with_failing_webhook_is_skipped() {
+    let faulty = FaultyServer::serve(with_broken_kind);
     let home = Home::with_commands(&["status", "events", "services"]);
     let kubeconfig = faulty.kubeconfig(&home);
     let kf = |words: &[&str]| home.run(words.iter().chain(&["--kubeconfig", &kubeconfig]));
@@ -50,17 +50,17 @@ fn one_kind_whose_webhook_fails_is_left_out() {
 }
 
 #[test]
-fn kind_that_is_broken_at_first_joins_the_watch_once_it_is_mended() {
-    let mended = Arc::new(AtomicBool::new(false));
-    let is_mended = Arc::clone(&mended);
-    let faulty = Faulty::serve(move |asked| {
-        let services = asked.path.ends_with("/namespaces/team-a/inferenceservices");
-        match services && is_mended.load(Ordering::SeqCst) {
-            true if asked.query.contains("watch=true") => Answer::Open(""),
+fn broken_kind_joins_watch_once_it_recovers() {
+    let recovered = Arc::new(AtomicBool::new(false));
+    let has_recovered = Arc::clone(&recovered);
+    let faulty = FaultyServer::serve(move |request| {
+        let services = request.path.ends_with("/namespaces/team-a/inferenceservices");
+        match services && has_recovered.load(Ordering::SeqCst) {
+            true if request.query.contains("watch=true") => Response::Open(""),
             true => {
                 list(&[json!({ "metadata": { "name": "iris", "namespace": "team-a", "uid": "iris" } })], "")
             }
-            false => with_broken_kind(asked),
+            false => with_broken_kind(request),
         }
     });
     let home = Home::with_commands(&["status"]);
@@ -68,18 +68,18 @@ fn kind_that_is_broken_at_first_joins_the_watch_once_it_is_mended() {
     let following = Following::start(&home, &["status", "--watch", "--kubeconfig", &kubeconfig]);
     following.told("skipped: inference services (the API server answered 500: ");
     following.line("pod");
-    mended.store(true, Ordering::SeqCst);
+    recovered.store(true, Ordering::SeqCst);
     following.line("inferenceservice  iris");
     following.told("inference services can be read again");
 }
 
 #[test]
-fn metrics_server_that_is_away_leaves_use_unknown() {
-    let faulty = Faulty::serve(|asked| match asked.path.as_str() {
-        "/apis/metrics.k8s.io" => Answer::Json(200, json!({ "versions": [{ "version": "v1beta1" }] })),
-        // As kube-aggregator says it.
-        path if path.starts_with("/apis/metrics.k8s.io/") => Answer::Text(503, "service unavailable\n"),
-        _ => honest(asked),
+fn unavailable_metrics_server_leaves_usage_unknown() {
+    let faulty = FaultyServer::serve(|request| match request.path.as_str() {
+        "/apis/metrics.k8s.io" => Response::Json(200, json!({ "versions": [{ "version": "v1beta1" }] })),
+        // The message of kube-aggregator.
+        path if path.starts_with("/apis/metrics.k8s.io/") => Response::Text(503, "service unavailable\n"),
+        _ => healthy(request),
     });
     let home = Home::with_commands(&["top"]);
     let kubeconfig = faulty.kubeconfig(&home);
@@ -93,19 +93,19 @@ fn metrics_server_that_is_away_leaves_use_unknown() {
 }
 
 #[test]
-fn list_that_expires_between_two_pages_is_read_anew() {
+fn list_that_expires_between_pages_is_restarted() {
     let lists = AtomicUsize::new(0);
-    let faulty = Faulty::serve(move |asked| match asked.path.as_str() {
-        PODS if asked.query.contains("watch=true") => Answer::Open(""),
-        PODS if asked.query.contains("continue=old") => {
-            Answer::status(410, "Expired", "The provided continue parameter is too old")
+    let faulty = FaultyServer::serve(move |request| match request.path.as_str() {
+        PODS if request.query.contains("watch=true") => Response::Open(""),
+        PODS if request.query.contains("continue=old") => {
+            Response::status(410, "Expired", "The provided continue parameter is too old")
         }
-        PODS if asked.query.contains("continue=new") => list(&[pod("c")], ""),
+        PODS if request.query.contains("continue=new") => list(&[pod("c")], ""),
         PODS => match lists.fetch_add(1, Ordering::SeqCst) {
             0 => list(&[pod("gone")], "old"),
             _ => list(&[pod("a"), pod("b")], "new"),
         },
-        _ => honest(asked),
+        _ => healthy(request),
     });
     let home = Home::with_commands(&["status"]);
     let kubeconfig = faulty.kubeconfig(&home);
@@ -115,22 +115,22 @@ fn list_that_expires_between_two_pages_is_read_anew() {
 }
 
 #[test]
-fn busy_server_is_waited_for_as_it_asks() {
-    // Fewer than kf sends one request again.
+fn busy_server_is_retried_after_its_delay() {
+    // Fewer than the retries of a request.
     let (pods, reviews) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let is_busy = |count: &AtomicUsize| count.fetch_add(1, Ordering::SeqCst) < 8;
-    let faulty = Faulty::serve(move |asked| {
-        let busy = match asked.path.as_str() {
+    let faulty = FaultyServer::serve(move |request| {
+        let busy = match request.path.as_str() {
             PODS => is_busy(&pods),
             path => path.ends_with("selfsubjectaccessreviews") && is_busy(&reviews),
         };
-        if busy { Answer::Busy(429, 0) } else { honest(asked) }
+        if busy { Response::Busy(429, 0) } else { healthy(request) }
     });
     let home = Home::with_commands(&["status", "hello"]);
     let kubeconfig = faulty.kubeconfig(&home);
     let ran = home.run(["status", "-o", "name", "--kubeconfig", &kubeconfig]).success();
     assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("pod/web\n", ""));
-    // And by kf's own questions.
+    // Also by kf's own requests.
     let listed =
         home.run(["command", "list", "--available", "-o", "json", "--kubeconfig", &kubeconfig]).success();
     let listed: Value = serde_json::from_str(&listed.stdout).unwrap();
@@ -139,23 +139,23 @@ fn busy_server_is_waited_for_as_it_asks() {
 }
 
 #[test]
-fn older_cluster_says_who_the_user_is_or_what_is_missing() {
+fn whoami_on_older_cluster_uses_beta_or_warns() {
     const GROUP: &str = "/apis/authentication.k8s.io";
     let cluster = |version: &'static str| {
-        Faulty::serve(move |asked| match asked.path.strip_prefix(GROUP) {
+        FaultyServer::serve(move |request| match request.path.strip_prefix(GROUP) {
             Some("") => {
-                Answer::Json(200, json!({ "versions": [{ "version": "v1" }, { "version": "v1beta1" }] }))
+                Response::Json(200, json!({ "versions": [{ "version": "v1" }, { "version": "v1beta1" }] }))
             }
             Some("/v1beta1") if version == "v1beta1" => {
                 let review = json!({ "name": "selfsubjectreviews", "kind": "SelfSubjectReview", "namespaced": false,
                                      "verbs": ["create"] });
-                Answer::Json(200, json!({ "resources": [review] }))
+                Response::Json(200, json!({ "resources": [review] }))
             }
             Some("/v1beta1/selfsubjectreviews") if version == "v1beta1" => {
                 let ada = json!({ "username": "ada", "groups": ["ml"] });
-                Answer::Json(201, json!({ "status": { "userInfo": ada } }))
+                Response::Json(201, json!({ "status": { "userInfo": ada } }))
             }
-            _ => honest(asked),
+            _ => healthy(request),
         })
     };
     let home = Home::with_commands(&["whoami"]);
@@ -178,17 +178,17 @@ fn older_cluster_says_who_the_user_is_or_what_is_missing() {
     home.run(["whoami", "-o", "name", "--kubeconfig", &older]).code(1);
 }
 
-/// A server whose sessions take any command and never say a word.
-fn with_sessions(asked: &Request) -> Answer {
-    match asked.header("sec-websocket-protocol") {
-        Some(offered) if offered.contains("v5.channel.k8s.io") => Answer::Session("v5.channel.k8s.io"),
-        _ => honest(asked),
+/// A server whose exec sessions accept any command and then send nothing.
+fn with_sessions(request: &Request) -> Response {
+    match request.header("sec-websocket-protocol") {
+        Some(offered) if offered.contains("v5.channel.k8s.io") => Response::Session("v5.channel.k8s.io"),
+        _ => healthy(request),
     }
 }
 
 #[test]
-fn command_that_is_interrupted_is_said_to_keep_running() {
-    let faulty = Faulty::serve(with_sessions);
+fn interrupted_run_reports_command_keeps_running() {
+    let faulty = FaultyServer::serve(with_sessions);
     let home = Home::with_commands(&["run"]);
     let kubeconfig = faulty.kubeconfig(&home);
     let mut terminal =
@@ -199,10 +199,10 @@ fn command_that_is_interrupted_is_said_to_keep_running() {
 }
 
 #[test]
-fn follow_that_is_interrupted_is_no_error() {
-    let faulty = Faulty::serve(|asked| match asked.path.ends_with("/log") {
-        true => Answer::Open("epoch=1\n"),
-        false => honest(asked),
+fn interrupted_follow_prints_no_error() {
+    let faulty = FaultyServer::serve(|request| match request.path.ends_with("/log") {
+        true => Response::Open("epoch=1\n"),
+        false => healthy(request),
     });
     let home = Home::with_commands(&["logs"]);
     let kubeconfig = faulty.kubeconfig(&home);
@@ -211,13 +211,13 @@ fn follow_that_is_interrupted_is_no_error() {
     assert_eq!(terminal.interrupt(), "epoch=1\n^C\ninterrupted\n");
 }
 
-/// The session is refused before the server could start anything.
+/// The session is refused before the server starts anything.
 #[test]
-fn old_server_starts_no_command_whose_stdin_it_cannot_end() {
-    let faulty = Faulty::serve(|asked| match asked.header("sec-websocket-protocol") {
-        Some(offered) if offered.contains("v4.channel.k8s.io") => Answer::Session("v4.channel.k8s.io"),
-        Some(_) => Answer::Text(403, ""),
-        None => honest(asked),
+fn run_with_stdin_on_old_server_is_refused() {
+    let faulty = FaultyServer::serve(|request| match request.header("sec-websocket-protocol") {
+        Some(offered) if offered.contains("v4.channel.k8s.io") => Response::Session("v4.channel.k8s.io"),
+        Some(_) => Response::Text(403, ""),
+        None => healthy(request),
     });
     let home = Home::with_commands(&["run"]);
     let kubeconfig = faulty.kubeconfig(&home);
@@ -228,5 +228,5 @@ fn old_server_starts_no_command_whose_stdin_it_cannot_end() {
     error: run: this cluster does not support closing stdin, which requires Kubernetes 1.30
     hint: kf run pod/web --kubeconfig KUBECONFIG --no-stdin -- cat
     ");
-    assert_eq!(faulty.asked().iter().filter(|asked| asked.contains("/exec?")).count(), 1);
+    assert_eq!(faulty.requests().iter().filter(|request| request.contains("/exec?")).count(), 1);
 }
