@@ -11,7 +11,7 @@ use std::rc::Rc;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::border::{HostHandle, Selection};
+use crate::abi::{HostHandle, Selection};
 use crate::error::Result;
 use crate::kf::Kf;
 use crate::objects::{Api, Object};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::border::FileTree;
+use crate::abi::FileTree;
 use crate::error::Result;
 use crate::kf::Kf;
 

@@ -108,14 +108,14 @@ impl Error {
     }
 
     /// Returns whether it may affect a single kind only, so that a command that reads several can skip that kind:
-    /// a failing conversion webhook, an unavailable aggregated API server. See [`LeftOut`](crate::LeftOut).
+    /// a failing conversion webhook, an unavailable aggregated API server. See [`Skipped`](crate::Skipped).
     pub fn is_partial(&self) -> bool {
         use ErrorCode::{Budget, Forbidden, NotFound, Unauthenticated};
         !matches!(self.code, Budget | Forbidden | NotFound | Unauthenticated)
     }
 
     /// Returns whether a retry may succeed: the API server is unreachable, slow or failing.
-    pub fn may_pass(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         matches!(self.code, ErrorCode::Unreachable | ErrorCode::TimedOut | ErrorCode::Internal)
     }
 }

@@ -4,13 +4,13 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::all_namespaces::Lists;
 #[cfg(target_arch = "wasm32")]
-use crate::border::Host;
-use crate::border::{
+use crate::abi::Host;
+use crate::abi::{
     Access, Context, FileTree, HostHandle, Identity, Kind, Page, Pollable, Port, Selected, Selection,
     ServedKind, Verdict,
 };
+use crate::all_namespaces::Lists;
 use crate::clock::Timestamp;
 use crate::command_line::CommandLine;
 use crate::error::{Error, Result};

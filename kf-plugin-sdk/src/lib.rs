@@ -47,9 +47,9 @@ pub mod bindings;
 #[doc(hidden)]
 pub mod guest;
 
+pub mod abi;
 mod all_namespaces;
 mod args;
-pub mod border;
 mod clock;
 mod command_line;
 mod describe;
@@ -73,12 +73,12 @@ pub mod workloads;
 
 pub use kf_plugin_sdk_macros::{Describe, main};
 
-pub use all_namespaces::InNamespace;
-pub use args::{DirectoryArg, FileArg, NameOrFile, Span};
-pub use border::{
+pub use abi::{
     Access, Context, Event, EventKind, FileEntry, FileTree, HttpResponse, Identity, Kind, Method, Output,
     Pollable, Port, Selected, ServedKind, Verdict,
 };
+pub use all_namespaces::InNamespace;
+pub use args::{DirectoryArg, FileArg, NameOrFile, Span};
 pub use clock::{Timestamp, short_duration};
 pub use command_line::CommandLine;
 pub use describe::{Describe, Notes, describe};
@@ -89,7 +89,7 @@ pub use objects::{Api, Object};
 pub use quantity::Quantity;
 pub use run::{Command, run};
 pub use sessions::{PodHttp, PortForward, Process, Said, Session};
-pub use skipped::LeftOut;
+pub use skipped::Skipped;
 pub use tree::{
     Argument, ArgumentKind, Candidate, CommandNode, Completion, CompletionRequest, Example, PossibleValue,
     ValueType,
@@ -105,7 +105,7 @@ pub mod prelude {
     pub use crate::ui::{Cell, Format, TableRow, Tone};
     pub use crate::{
         Api, Candidate, Completion, CompletionRequest, Describe, DirectoryArg, Error, ErrorCode, EventKind,
-        Exit, FileArg, Kf, Kind, LeftOut, NameOrFile, Object, Optional, Result, Span, Timestamp,
+        Exit, FileArg, Kf, Kind, NameOrFile, Object, Optional, Result, Skipped, Span, Timestamp,
     };
 }
 

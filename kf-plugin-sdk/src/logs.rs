@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 #[cfg(target_arch = "wasm32")]
-use crate::border::Host;
-use crate::border::{ForwardSource, HostHandle, LogOptions, LogSource, Pollable};
+use crate::abi::Host;
+use crate::abi::{ForwardSource, HostHandle, LogOptions, LogSource, Pollable};
 use crate::clock::Timestamp;
 use crate::error::Result;
 

@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use crate::border::{Access, Kind};
+use crate::abi::{Access, Kind};
 use crate::command_line::CommandLine;
 use crate::error::{Error, ErrorCode, Result};
 use crate::kf::Kf;
@@ -138,22 +138,22 @@ pub fn remains(namespace: &Object) -> Vec<String> {
 }
 
 /// Looks up a namespace.
-pub fn look(kf: &Kf, name: &str) -> Result<Looked> {
+pub fn lookup(kf: &Kf, name: &str) -> Result<Lookup> {
     match api(kf).get(name) {
-        Ok(namespace) => Ok(Looked::There(namespace)),
-        Err(error) if error.is(ErrorCode::NotFound) => Ok(Looked::Missing),
-        Err(error) if error.is(ErrorCode::Forbidden) => Ok(Looked::Hidden(error)),
+        Ok(namespace) => Ok(Lookup::Found(namespace)),
+        Err(error) if error.is(ErrorCode::NotFound) => Ok(Lookup::Missing),
+        Err(error) if error.is(ErrorCode::Forbidden) => Ok(Lookup::Forbidden(error)),
         Err(error) => Err(error),
     }
 }
 
 /// The result of a lookup.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Looked {
-    There(Object),
+pub enum Lookup {
+    Found(Object),
     Missing,
     /// The user has no permission to get it, so it may or may not exist.
-    Hidden(Error),
+    Forbidden(Error),
 }
 
 #[cfg(test)]

@@ -46,11 +46,11 @@ impl Kf {
     /// Prints nothing in a dry run, where kf prints what would have been done.
     pub fn did(&self, change: &str, object: impl Display) -> Result<()> {
         let done = Done { object: object.to_string(), change: change.to_owned() };
-        self.did_with(format!("{} {change}", done.object), &done)
+        self.report_with(format!("{} {change}", done.object), &done)
     }
 
     /// Like [`Kf::did`], with a custom line and record.
-    pub fn did_with<T: TableRow>(&self, line: impl Into<String>, record: &T) -> Result<()> {
+    pub fn report_with<T: TableRow>(&self, line: impl Into<String>, record: &T) -> Result<()> {
         if self.context().dry_run { Ok(()) } else { self.say(line, record) }
     }
 

@@ -5,8 +5,8 @@
 //! writes by itself.
 
 #[cfg(target_arch = "wasm32")]
-use crate::border::Host;
-use crate::border::{
+use crate::abi::Host;
+use crate::abi::{
     Bearer, HostHandle, HttpRequest, HttpResponse, Method, Output, Pollable, Port, PortForwardSource,
     ProcessSource, SessionOptions,
 };

@@ -12,14 +12,14 @@ use crate::kf::Kf;
 /// The kinds that a command skipped because they cannot be read.
 ///
 /// ```
-/// use kf_plugin_sdk::workloads::ComponentKind;
-/// use kf_plugin_sdk::{Kf, LeftOut, Object, Result};
+/// use kf_plugin_sdk::workloads::WorkloadKind;
+/// use kf_plugin_sdk::{Kf, Skipped, Object, Result};
 ///
 /// fn all(kf: &Kf) -> Result<Vec<Object>> {
-///     let kinds = [ComponentKind::Notebook, ComponentKind::InferenceService];
-///     let mut left_out = LeftOut::default();
+///     let kinds = [WorkloadKind::Notebook, WorkloadKind::InferenceService];
+///     let mut left_out = Skipped::default();
 ///     let mut objects = Vec::new();
-///     for (kind, listed) in kinds.iter().zip(kf.list_many(&kinds.map(ComponentKind::kind))) {
+///     for (kind, listed) in kinds.iter().zip(kf.list_many(&kinds.map(WorkloadKind::kind))) {
 ///         let listed = left_out.take(kind.plural(), listed)?;
 ///         objects.extend(listed.into_iter().flat_map(|listed| listed.items));
 ///     }
@@ -28,11 +28,11 @@ use crate::kf::Kf;
 /// }
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct LeftOut {
+pub struct Skipped {
     parts: Vec<(String, Error)>,
 }
 
-impl LeftOut {
+impl Skipped {
     /// Unwraps the result for one of several kinds. Returns `None` if the cluster does not serve the kind, or if the
     /// kind is broken, which is recorded. Denials and errors that affect more than this kind are returned.
     pub fn take<T>(&mut self, what: &str, answer: Result<T>) -> Result<Option<T>> {
@@ -120,7 +120,7 @@ mod tests {
     fn broken_kind_is_skipped_and_reported_once() {
         let host = FakeHost::new("team-a");
         let kf = host.kf();
-        let mut left_out = LeftOut::default();
+        let mut left_out = Skipped::default();
         for code in [ErrorCode::Unreachable, ErrorCode::Internal, ErrorCode::TimedOut, ErrorCode::Expired] {
             assert_eq!(left_out.take("notebooks", broken(code)), Ok(None));
         }
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn error_that_affects_all_kinds_is_returned() {
-        let mut left_out = LeftOut::default();
+        let mut left_out = Skipped::default();
         for code in [ErrorCode::Unauthenticated, ErrorCode::Budget, ErrorCode::Forbidden] {
             assert_eq!(left_out.take("notebooks", broken(code)).unwrap_err().code, code);
         }
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn kinds_with_same_error_share_one_reason() {
-        let mut left_out = LeftOut::default();
+        let mut left_out = Skipped::default();
         for (what, message) in [("notebooks", "500"), ("trials", "503"), ("workspaces", "500")] {
             let answer: Result<()> = Err(Error::new(ErrorCode::Internal, message));
             left_out.take(what, answer).unwrap();

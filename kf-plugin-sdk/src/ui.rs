@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::border::{LiveSink, ProgressSink};
+use crate::abi::{LiveSink, ProgressSink};
 use crate::error::Result;
 
 pub use kf_plugin_sdk_macros::TableRow;

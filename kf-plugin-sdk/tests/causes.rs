@@ -2,7 +2,7 @@
 
 use kf_plugin_sdk::Object;
 use kf_plugin_sdk::workloads::{
-    ComponentKind, Events, Evidence, PodState, State, Verdict, combine, pod_state, pod_trouble, verdict,
+    Events, Evidence, PodState, State, Verdict, WorkloadKind, combine, pod_state, pod_trouble, verdict,
 };
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ fn ended(name: &str, code: i64, second: u32) -> Value {
 fn of_job(job: &Object, parts: &[&Object], pods: &[Object]) -> Verdict {
     let pods: Vec<_> = pods.iter().collect();
     let events = Events::default();
-    let kind = ComponentKind::of(job);
+    let kind = WorkloadKind::of(job);
     let evidence = Evidence {
         kind,
         name: job.name(),

@@ -1,6 +1,6 @@
 //! Reading and writing objects.
 
-use kf_plugin_sdk::border::WriteOptions;
+use kf_plugin_sdk::abi::WriteOptions;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::testing::FakeHost;
 use serde_json::{Value, json};
@@ -183,7 +183,7 @@ fn result_of_dry_run_is_marked() {
     let kf = host.kf();
     let pods = kf.api("Pod");
     let web = Object::from(pod("web", "web"));
-    assert!(pods.apply_with(&web, WriteOptions::CHECK_ONLY).unwrap().is_dry_run());
+    assert!(pods.apply_with(&web, WriteOptions::DRY_RUN).unwrap().is_dry_run());
     let stored = pods.apply(&web).unwrap();
     assert!(!stored.is_dry_run());
     host.change_context(|context| context.dry_run = true);

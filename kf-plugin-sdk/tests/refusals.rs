@@ -1,6 +1,6 @@
 //! The fake host refuses what kf refuses, so that native tests catch it.
 
-use kf_plugin_sdk::border::{DeleteOptions, PatchKind, WriteOptions};
+use kf_plugin_sdk::abi::{DeleteOptions, PatchKind, WriteOptions};
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::testing::FakeHost;
 use kf_plugin_sdk::{Access, Port};

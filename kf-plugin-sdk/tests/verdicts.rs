@@ -3,7 +3,7 @@
 
 use kf_plugin_sdk::Object;
 use kf_plugin_sdk::workloads::{
-    Component, ComponentKind, Events, Evidence, State, Verdict, component_of, outcome, rank_of, verdict,
+    Events, Evidence, State, Verdict, Workload, WorkloadKind, outcome, rank_of, verdict, workload_of,
 };
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ fn judge(
     queue: &[&Object],
     events: &Events,
 ) -> Verdict {
-    let kind = ComponentKind::of(object);
+    let kind = WorkloadKind::of(object);
     verdict(&Evidence { kind, name: object.name(), object: Some(object), parts, pods, queue, events })
 }
 
@@ -28,7 +28,7 @@ fn pod(step: &str, phase: &str) -> Object {
     .into()
 }
 
-fn of_kind(kind: ComponentKind, spec: &Value) -> Object {
+fn of_kind(kind: WorkloadKind, spec: &Value) -> Object {
     let mut object = Object::new(&kind.kind().version("v1"), "mnist");
     object.set("/spec", spec.clone());
     object
@@ -36,7 +36,7 @@ fn of_kind(kind: ComponentKind, spec: &Value) -> Object {
 
 #[test]
 fn initializers_of_training_job_are_not_counted() {
-    let job = of_kind(ComponentKind::TrainJob, &json!({ "trainer": { "numNodes": 2 } }));
+    let job = of_kind(WorkloadKind::TrainJob, &json!({ "trainer": { "numNodes": 2 } }));
     let pods = [
         pod("dataset-initializer", "Succeeded"),
         pod("model-initializer", "Succeeded"),
@@ -49,7 +49,7 @@ fn initializers_of_training_job_are_not_counted() {
 
 #[test]
 fn pods_of_job_are_counted_by_parallelism() {
-    let job = of_kind(ComponentKind::Job, &json!({ "completions": 9, "parallelism": 2 }));
+    let job = of_kind(WorkloadKind::Job, &json!({ "completions": 9, "parallelism": 2 }));
     let pods = ["Succeeded", "Succeeded", "Succeeded", "Running", "Running"].map(|phase| pod("", phase));
     let verdict = judge(&job, &[], &pods.each_ref(), &[], &Events::default());
     assert_eq!((verdict.state, verdict.ready, verdict.wanted), (State::Running, 2, 2));
@@ -57,7 +57,7 @@ fn pods_of_job_are_counted_by_parallelism() {
 
 #[test]
 fn failed_spark_submission_shows_reason() {
-    let mut spark = of_kind(ComponentKind::SparkApplication, &json!({}));
+    let mut spark = of_kind(WorkloadKind::SparkApplication, &json!({}));
     let state =
         json!({ "state": "SUBMISSION_FAILED", "errorMessage": "failed to run spark-submit:\nno such file" });
     spark.set("/status/applicationState", state);
@@ -67,7 +67,7 @@ fn failed_spark_submission_shows_reason() {
 
 #[test]
 fn object_without_status_is_pending() {
-    for kind in ComponentKind::ALL.into_iter().filter(|kind| *kind != ComponentKind::Pod) {
+    for kind in WorkloadKind::ALL.into_iter().filter(|kind| *kind != WorkloadKind::Pod) {
         let object = of_kind(kind, &Value::Null);
         let verdict = judge(&object, &[], &[], &[], &Events::default());
         assert_eq!(verdict.state, State::Pending, "{kind}: {verdict:?}");
@@ -75,7 +75,7 @@ fn object_without_status_is_pending() {
 }
 
 /// Returns an object with all fields that are read.
-fn full(kind: ComponentKind) -> Object {
+fn full(kind: WorkloadKind) -> Object {
     let mut object = Object::from(json!({
         "metadata": {
             "name": "mnist", "uid": "u1", "creationTimestamp": "2026-01-01T12:00:00Z",
@@ -173,10 +173,10 @@ fn odd(object: &Object) -> impl Iterator<Item = Object> {
 
 #[test]
 fn odd_objects_do_not_panic() {
-    use ComponentKind::{Deployment, Experiment, InferenceService, Notebook, TrainJob};
+    use WorkloadKind::{Deployment, Experiment, InferenceService, Notebook, TrainJob};
 
-    for kind in ComponentKind::ALL {
-        let (whole, crashing, queued) = (full(kind), full(ComponentKind::Pod), queued());
+    for kind in WorkloadKind::ALL {
+        let (whole, crashing, queued) = (full(kind), full(WorkloadKind::Pod), queued());
         let judged = |object: &Object, pod: &Object, workload: &Object| {
             let events = Events::of(&[object.clone(), pod.clone()]);
             let verdict = judge(object, &[pod], &[pod], &[workload], &events);
@@ -189,8 +189,8 @@ fn odd_objects_do_not_panic() {
                 queue: &[],
                 events: &events,
             };
-            drop((verdict, self::verdict(&of_pods), outcome(object), rank_of(pod), component_of(pod)));
-            if let Some(component) = Component::of(object.clone()) {
+            drop((verdict, self::verdict(&of_pods), outcome(object), rank_of(pod), workload_of(pod)));
+            if let Some(component) = Workload::of(object.clone()) {
                 drop((component.ranks(), component.default_container(pod), component.owns(pod)));
             }
         };

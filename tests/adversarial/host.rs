@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use kf_core::api::{
     AccessQuestion, ApiError, ByteStream, DeleteOptions, ErrorCode, EventStream, Identity, KubeApi,
     LogOptions, ObjectRef, Page, PatchKind, PodRef, PodRequest, PodResponse, PortForward, PortPair,
-    Selection, ServedKind, Session, SessionInput, SessionOptions, SessionOutput, SessionOver, SessionWriter,
+    Selection, ServedKind, Session, SessionEnded, SessionInput, SessionOptions, SessionOutput, SessionWriter,
     TerminalSize, Trouble, Verdict, WriteOptions,
 };
 use kf_core::grants::{Layer, MissingRule, Refusal};
@@ -213,8 +213,8 @@ struct Unread(tokio::sync::mpsc::Sender<SessionInput>);
 
 #[async_trait]
 impl SessionWriter for Unread {
-    async fn send(&self, input: SessionInput) -> Result<(), SessionOver> {
-        self.0.send(input).await.map_err(|_| SessionOver)
+    async fn send(&self, input: SessionInput) -> Result<(), SessionEnded> {
+        self.0.send(input).await.map_err(|_| SessionEnded)
     }
 }
 

@@ -53,7 +53,7 @@ pub(crate) fn prepare(kubeconfig: &Path, profile: Profile, progress: Progress) -
         if profile == Profile::Node {
             check_node_profile(&client).await?;
         }
-        for user in [User::DataScientist, User::Viewer, User::Nobody] {
+        for user in [User::DataScientist, User::Viewer, User::NoRights] {
             let identity = request_identity(&client, user, &directory).await?;
             write_kubeconfig(&admin, &users_directory, user, &identity)?;
         }

@@ -138,7 +138,7 @@ fn describe(cluster: &Cluster) -> Result<()> {
             User::Admin => "full access",
             User::DataScientist => "edit and train in team-a",
             User::Viewer => "view team-a",
-            User::Nobody => "no access",
+            User::NoRights => "no access",
         };
         writeln!(stdout, "  {:<6} {access:<29} {}", user.name(), cluster.kubeconfig(user).display())?;
     }

@@ -22,12 +22,12 @@ pub enum User {
     /// `vic`: can view his namespaces, except secrets.
     Viewer,
     /// `nils`: is authenticated but has no rights.
-    Nobody,
+    NoRights,
 }
 
 impl User {
     /// All users.
-    pub const ALL: [Self; 4] = [Self::Admin, Self::DataScientist, Self::Viewer, Self::Nobody];
+    pub const ALL: [Self; 4] = [Self::Admin, Self::DataScientist, Self::Viewer, Self::NoRights];
 
     /// The user's name for the API server.
     #[must_use]
@@ -36,14 +36,14 @@ impl User {
             Self::Admin => "admin",
             Self::DataScientist => "dana",
             Self::Viewer => "vic",
-            Self::Nobody => "nils",
+            Self::NoRights => "nils",
         }
     }
 
     pub(crate) const fn organization(self) -> Option<&'static str> {
         match self {
             Self::Admin => Some("system:masters"),
-            Self::DataScientist | Self::Viewer | Self::Nobody => None,
+            Self::DataScientist | Self::Viewer | Self::NoRights => None,
         }
     }
 
@@ -51,7 +51,7 @@ impl User {
     pub(crate) const fn home(self) -> &'static str {
         match self {
             Self::Admin => "default",
-            Self::DataScientist | Self::Viewer | Self::Nobody => "team-a",
+            Self::DataScientist | Self::Viewer | Self::NoRights => "team-a",
         }
     }
 

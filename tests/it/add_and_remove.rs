@@ -102,21 +102,21 @@ fn empty_answer_declines_add() {
 #[test]
 fn add_selects_requested_version() {
     let home = fresh();
-    kf_snapshot!(home.run_in_vain(["command", "add", "hello@9"]), @"
+    kf_snapshot!(home.run_unchanged(["command", "add", "hello@9"]), @"
     exit: 5
     ----- stdout -----
     ----- stderr -----
     error: no version of hello matches ^9
     hint: kf command add hello@0.1.0
     ");
-    kf_snapshot!(home.run_in_vain(["command", "add", "hello@latest"]), @r#"
+    kf_snapshot!(home.run_unchanged(["command", "add", "hello@latest"]), @r#"
     exit: 2
     ----- stdout -----
     ----- stderr -----
     error: invalid version `latest`: neither a version like 1.2.3 nor a requirement like ^1.2
     "#);
     home.run(["command", "add", "hello@0.1"]).success();
-    kf_snapshot!(home.run_in_vain(["command", "add", "hello@=0.1.0"]), @"
+    kf_snapshot!(home.run_unchanged(["command", "add", "hello@=0.1.0"]), @"
     exit: 0
     ----- stdout -----
     ----- stderr -----
@@ -127,14 +127,14 @@ fn add_selects_requested_version() {
 #[test]
 fn unknown_name_gets_suggestion() {
     let home = fresh();
-    kf_snapshot!(home.run_in_vain(["command", "add", "helo"]), @"
+    kf_snapshot!(home.run_unchanged(["command", "add", "helo"]), @"
     exit: 5
     ----- stdout -----
     ----- stderr -----
     error: command helo not found in registry kubeflow
     hint: did you mean hello? `kf command list --available` shows all
     ");
-    kf_snapshot!(Home::empty().run_in_vain(["command", "add", "hello"]), @"
+    kf_snapshot!(Home::empty().run_unchanged(["command", "add", "hello"]), @"
     exit: 5
     ----- stdout -----
     ----- stderr -----
@@ -199,7 +199,7 @@ fn add_of_several_shows_combined_rights() {
     let words = registry::hinted(&refused);
     let digest = words.last().unwrap();
     for others in [&["logs"][..], &["logs", "run", "train"]] {
-        home.run_in_vain([&["command", "add"], others, &["--accept", digest]].concat()).code(8);
+        home.run_unchanged([&["command", "add"], others, &["--accept", digest]].concat()).code(8);
     }
     home.run(&words).success();
     for name in ["logs", "run"] {
@@ -332,7 +332,7 @@ fn restore_undoes_replace() {
     ----- stderr -----
     ");
     // A command that replaces another cannot be removed.
-    kf_snapshot!(home.run_in_vain(["command", "remove", "hello"]), @"
+    kf_snapshot!(home.run_unchanged(["command", "remove", "hello"]), @"
     exit: 2
     ----- stdout -----
     ----- stderr -----
@@ -352,7 +352,7 @@ fn restore_undoes_replace() {
 fn reserved_command_cannot_be_replaced() {
     let home = Home::with_commands(&["hello"]);
     for name in ["command", "registry", "completion", "login"] {
-        let ran = home.run_in_vain(["command", "replace", name, "--with", "hello"]);
+        let ran = home.run_unchanged(["command", "replace", name, "--with", "hello"]);
         assert_eq!(ran.code, Some(2), "{name}: {}", ran.transcript());
     }
 }
@@ -366,14 +366,14 @@ fn broken_receipt_does_not_affect_other_commands() {
     let help = home.run(["--help"]).success().stdout;
     assert!(help.contains("hello") && help.contains("whoami"), "{help}");
     assert_eq!(home.run(["hello", "Ada"]).success().stdout, "hello Ada\n");
-    kf_snapshot!(home.run_in_vain(["train", "mnist"]), @"
+    kf_snapshot!(home.run_unchanged(["train", "mnist"]), @"
     exit: 8
     ----- stdout -----
     ----- stderr -----
     error: invalid receipt of train: EOF while parsing an object at line 1 column 1
     hint: kf command remove train && kf command add train
     ");
-    kf_snapshot!(home.run_in_vain(["command", "list"]), @"
+    kf_snapshot!(home.run_unchanged(["command", "list"]), @"
     exit: 0
     ----- stdout -----
     NAME    VERSION  SOURCE    ABOUT
@@ -395,7 +395,7 @@ fn name_in_two_registries_is_ambiguous() {
     build(&registry::index(), &registry::only("hello", out.path()), out.path());
     let (url, root) = registry::location(out.path());
     home.run(["registry", "add", "lab", &url, "--root", &root.display().to_string()]).success();
-    kf_snapshot!(home.run_in_vain(["command", "add", "hello"]), @"
+    kf_snapshot!(home.run_unchanged(["command", "add", "hello"]), @"
     exit: 2
     ----- stdout -----
     ----- stderr -----
@@ -404,7 +404,7 @@ fn name_in_two_registries_is_ambiguous() {
     ");
     home.run(["command", "add", "lab/hello"]).success();
     // The name now belongs to that registry.
-    kf_snapshot!(home.run_in_vain(["command", "add", "kubeflow/hello"]), @"
+    kf_snapshot!(home.run_unchanged(["command", "add", "kubeflow/hello"]), @"
     exit: 8
     ----- stdout -----
     ----- stderr -----
@@ -517,7 +517,7 @@ fn upgrade_asks_only_for_new_rights() {
       + read                      pods
     Nothing was changed.
     ");
-    let refused: Ran = home.run_in_vain(["command", "upgrade", "hello", "--yes"]);
+    let refused: Ran = home.run_unchanged(["command", "upgrade", "hello", "--yes"]);
     kf_snapshot!(refused.clone(), @"
     exit: 8
     ----- stdout -----

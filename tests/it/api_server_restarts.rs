@@ -71,9 +71,9 @@ fn watches_survive_api_server_restarts() {
     for (round, signal) in [("crashed", Signal::SIGKILL), ("stopped", Signal::SIGTERM)] {
         let first = requests_of(&team, User::Viewer).len();
         team.cluster().stop_api_server(signal).unwrap();
-        status.told("retrying");
+        status.stderr_line("retrying");
         team.cluster().start_api_server().unwrap();
-        status.told("the API server answers again");
+        status.stderr_line("the API server answers again");
         assert_watches_only(&requests_of(&team, User::Viewer)[first..]);
 
         let after = three(round);
@@ -101,8 +101,8 @@ fn watches_survive_api_server_restarts() {
     }
 
     team.admin(&["patch", "trainjob", "waits", "--subresource=status", "--type=merge", "-p", COMPLETE]);
-    train.told("waits complete");
+    train.stderr_line("waits complete");
     assert_eq!(train.finish().code(), Some(0));
     team.admin(&["delete", "pod", "before-1", "--wait=false"]);
-    logs.told("before-1 was deleted");
+    logs.stderr_line("before-1 was deleted");
 }

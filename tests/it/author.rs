@@ -107,8 +107,8 @@ fn sdk_readme_steps_publish_and_add_command() {
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{stdout}{stderr}");
     assert!(!stderr.contains("warning"), "{stderr}");
-    for said in ["hello Ada\n", "Added hello 0.1.0\n", "\"greeting\": \"hello Ada\""] {
-        assert!(stdout.contains(said), "no {said:?}: {stdout}{stderr}");
+    for expected in ["hello Ada\n", "Added hello 0.1.0\n", "\"greeting\": \"hello Ada\""] {
+        assert!(stdout.contains(expected), "no {expected:?}: {stdout}{stderr}");
     }
     let listed = home.run(["command", "list", "-o", "json"]).success();
     assert!(listed.stdout.contains("\"source\": \"mine\""), "not from the registry: {}", listed.stdout);

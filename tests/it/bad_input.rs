@@ -10,7 +10,7 @@ use crate::kf_snapshot;
 #[test]
 fn invalid_timeout_is_refused() {
     let home = Home::with_commands(&["whoami"]);
-    kf_snapshot!(home.run_in_vain(["whoami", "--request-timeout", "soon"]), @"
+    kf_snapshot!(home.run_unchanged(["whoami", "--request-timeout", "soon"]), @"
     exit: 2
     ----- stdout -----
     ----- stderr -----
@@ -31,7 +31,7 @@ fn errors_are_json_with_json_output() {
         (&["trian"], 5, "not-found"),
         (&["whoami", "--lod"], 2, "usage"),
     ] {
-        let ran = home.run_in_vain(arguments.iter().chain(&["-o", "json"])).code(code);
+        let ran = home.run_unchanged(arguments.iter().chain(&["-o", "json"])).code(code);
         let error: serde_json::Value = serde_json::from_str(&ran.stderr).unwrap();
         assert_eq!(error["error"]["code"], word, "{}", ran.transcript());
         assert!(error["error"]["message"].is_string(), "{}", ran.transcript());
@@ -43,7 +43,7 @@ fn errors_are_json_with_json_output() {
 fn invalid_namespace_is_refused() {
     let home = Home::with_commands(&["status"]);
     let kubeconfig = kubeconfig_for(&home, "https://127.0.0.1:1", None);
-    kf_snapshot!(home.run_in_vain(["-n", "Team_A", "status", "--kubeconfig", &kubeconfig]), @"
+    kf_snapshot!(home.run_unchanged(["-n", "Team_A", "status", "--kubeconfig", &kubeconfig]), @"
     exit: 2
     ----- stdout -----
     ----- stderr -----
@@ -55,7 +55,7 @@ fn invalid_namespace_is_refused() {
 fn namespace_without_access_is_forbidden() {
     let team = Team::new("elsewhere");
     let home = team.home(User::DataScientist, &["status"]);
-    kf_snapshot!(home.run_in_vain(["-n", "nowhere", "status"]), @"
+    kf_snapshot!(home.run_unchanged(["-n", "nowhere", "status"]), @"
     exit: 4
     ----- stdout -----
     ----- stderr -----
@@ -74,7 +74,7 @@ fn namespace_without_access_is_forbidden() {
 fn job_in_missing_namespace_is_not_found() {
     let team = Team::new("no-such");
     let home = team.home(User::Admin, &["train"]);
-    kf_snapshot!(home.run_in_vain(["-n", "nowhere", "train", "mnist", "--runtime", "kf-test"]), @"
+    kf_snapshot!(home.run_unchanged(["-n", "nowhere", "train", "mnist", "--runtime", "kf-test"]), @"
     exit: 5
     ----- stdout -----
     ----- stderr -----
@@ -93,7 +93,7 @@ fn file_with_invalid_yaml_is_refused() {
     let home = Home::with_commands(&["train"]);
     let kubeconfig = kubeconfig_for(&home, "https://127.0.0.1:1", None);
     job_file(&home, "spec:\n  trainer: {numNodes: 2\n  runtimeRef: [\n");
-    kf_snapshot!(home.run_in_vain(["train", "mnist", "job.yaml", "--kubeconfig", &kubeconfig]), @"
+    kf_snapshot!(home.run_unchanged(["train", "mnist", "job.yaml", "--kubeconfig", &kubeconfig]), @"
     exit: 2
     ----- stdout -----
     ----- stderr -----
@@ -106,7 +106,7 @@ fn file_with_another_kind_is_refused() {
     let home = Home::with_commands(&["train"]);
     let kubeconfig = kubeconfig_for(&home, "https://127.0.0.1:1", None);
     job_file(&home, "apiVersion: v1\nkind: Secret\nmetadata: {name: loot}\n");
-    kf_snapshot!(home.run_in_vain(["train", "mnist", "job.yaml", "--kubeconfig", &kubeconfig]), @"
+    kf_snapshot!(home.run_unchanged(["train", "mnist", "job.yaml", "--kubeconfig", &kubeconfig]), @"
     exit: 2
     ----- stdout -----
     ----- stderr -----
@@ -119,7 +119,7 @@ fn file_with_another_kind_is_refused() {
 fn missing_file_is_reported() {
     let home = Home::with_commands(&["train"]);
     let kubeconfig = kubeconfig_for(&home, "https://127.0.0.1:1", None);
-    kf_snapshot!(home.run_in_vain(["train", "mnist", "job.yaml", "--kubeconfig", &kubeconfig]), @"
+    kf_snapshot!(home.run_unchanged(["train", "mnist", "job.yaml", "--kubeconfig", &kubeconfig]), @"
     exit: 2
     ----- stdout -----
     ----- stderr -----
@@ -133,7 +133,7 @@ fn refused_by_the_cluster(team: &Team, arguments: &[&str], file: &str) -> Ran {
     let home = team.home(User::DataScientist, &["train"]);
     job_file(&home, file);
     let before = team.versions();
-    let ran = home.run_in_vain(arguments);
+    let ran = home.run_unchanged(arguments);
     assert_eq!(team.versions(), before);
     ran
 }

@@ -43,10 +43,10 @@ fn run(faulty: &FaultyServer, home: &Home, words: &[&str]) -> Ran {
 
 /// Asserts that exactly one line reports the skipped kind.
 #[track_caller]
-fn assert_left_out(ran: &Ran, what: &str) {
+fn assert_skipped(ran: &Ran, what: &str) {
     let line = format!("skipped: {what} (the API server answered 500: {FAILED})");
-    let said = ran.stderr.lines().filter(|said| said.ends_with(&line)).count();
-    assert_eq!(said, 1, "{line}: {}", ran.transcript());
+    let count = ran.stderr.lines().filter(|stderr| stderr.ends_with(&line)).count();
+    assert_eq!(count, 1, "{line}: {}", ran.transcript());
 }
 
 fn of(request: &Request, (group, version, kind, plural): Served) -> Option<Response> {
@@ -87,8 +87,8 @@ fn workload_is_removed_despite_broken_kind() {
         });
     let ran = run(&faulty, &home, &["remove", "web", "--yes", "--no-wait"]).success();
     assert_eq!(ran.stdout, "pod/web is being removed\n", "{}", ran.transcript());
-    assert_left_out(&ran, "inference services");
-    assert_left_out(&ran, "volume claims");
+    assert_skipped(&ran, "inference services");
+    assert_skipped(&ran, "volume claims");
     assert!(faulty.requests().iter().any(|request| request == &format!("DELETE {PODS}/web")));
     // An object that is not found may be of the broken kind.
     let ran = run(&faulty, &home, &["remove", "iris", "--yes"]).code(1);
@@ -154,7 +154,7 @@ fn notebook_list_works_with_one_broken_kind() {
         for words in [&["notebook", "ls", "-o", "name"][..], &["notebook", "ls", "-A", "-o", "name"]] {
             let ran = run(&faulty, &home, words).success();
             assert_eq!(ran.stdout, left, "{words:?}: {}", ran.transcript());
-            assert_left_out(&ran, what);
+            assert_skipped(&ran, what);
         }
     }
     let (faulty, home) = with_broken(&[NOTEBOOKS, WORKSPACES], &["notebook"], everywhere);
@@ -174,7 +174,7 @@ fn jupyter_finds_server_with_one_broken_kind() {
         for words in [&["jupyter", "--dry-run"][..], &["jupyter", name, "--dry-run"]] {
             let ran = run(&faulty, &home, words).success();
             assert!(ran.stderr.contains(&format!("starting {server}")), "{}", ran.transcript());
-            assert_left_out(&ran, what);
+            assert_skipped(&ran, what);
         }
     }
 }
@@ -208,7 +208,7 @@ fn runtime_list_works_with_one_broken_kind() {
         let (faulty, home) = with_broken(plurals, &["train"], runtimes);
         let ran = run(&faulty, &home, &["train", "--list-runtimes", "-o", "name"]).success();
         assert_eq!(ran.stdout, left, "{}", ran.transcript());
-        assert_left_out(&ran, what);
+        assert_skipped(&ran, what);
     }
 }
 
@@ -251,7 +251,7 @@ fn tensorboard_list_works_with_one_broken_kind() {
         let (faulty, home) = with_broken(plurals, &["tensorboard"], boards);
         let ran = run(&faulty, &home, &["tensorboard", "--list", "-o", "name"]).success();
         assert_eq!(ran.stdout, left, "{}", ran.transcript());
-        assert_left_out(&ran, what);
+        assert_skipped(&ran, what);
     }
     let (faulty, home) = with_broken(&["tensorboards", "jobs"], &["tensorboard"], boards);
     let ran = run(&faulty, &home, &["tensorboard", "--list"]).code(1);
@@ -265,5 +265,5 @@ fn tensorboard_falls_back_to_job_with_broken_kind() {
     let ran = run(&faulty, &home, &["tensorboard", "--logs", "pvc://data/runs", "--dry-run", "-o", "name"]);
     let ran = ran.success();
     assert!(ran.stdout.starts_with("job/tensorboard-data-"), "{}", ran.transcript());
-    assert_left_out(&ran, "tensorboards");
+    assert_skipped(&ran, "tensorboards");
 }

@@ -92,7 +92,7 @@ fn second_run_compiles_nothing() {
     home.run(["hello"]).success();
     let compiled = home.state();
     assert_eq!(compiled.keys().filter(|path| path.extension().is_some_and(|end| end == "cwasm")).count(), 1);
-    assert_eq!(home.run_in_vain(["hello"]).success().stderr, "");
+    assert_eq!(home.run_unchanged(["hello"]).success().stderr, "");
     assert_eq!(home.state(), compiled);
 }
 
@@ -190,14 +190,14 @@ fn newer_version_by_another_author_needs_replace() {
     ----- stderr -----
     hello 0.1.0 is up to date
     ");
-    kf_snapshot!(home.run_in_vain(["command", "add", "kubeflow/hello"]), @"
+    kf_snapshot!(home.run_unchanged(["command", "add", "kubeflow/hello"]), @"
     exit: 8
     ----- stdout -----
     ----- stderr -----
     error: hello 0.1.0 is built in: kubeflow/hello@0.2.0 is not a newer version by the same author
     hint: kf command replace hello --with kubeflow/hello@0.2.0
     ");
-    kf_snapshot!(home.run_in_vain(["command", "replace", "hello", "--with", "kubeflow/hello"]), @"
+    kf_snapshot!(home.run_unchanged(["command", "replace", "hello", "--with", "kubeflow/hello"]), @"
     exit: 8
     ----- stdout -----
     ----- stderr -----
@@ -237,14 +237,14 @@ fn newer_built_in_version_runs_instead_of_added_one() {
 fn local_component_replaces_built_in_command() {
     let home = Home::with_built_in();
     let path = component("train").display().to_string();
-    let refused = home.run_in_vain(["command", "add", &path]).code(8);
+    let refused = home.run_unchanged(["command", "add", &path]).code(8);
     assert!(
         refused.stderr.contains(&format!("hint: kf command replace train --with {path}")),
         "{}",
         refused.transcript()
     );
     // It asks for more rights than an unsigned file may have.
-    home.run_in_vain(["command", "replace", "train", "--with", &path]).code(8);
+    home.run_unchanged(["command", "replace", "train", "--with", &path]).code(8);
     let path = component("whoami").display().to_string();
     // An earlier replacement of the name is replaced.
     home.run(["command", "replace", "whoami", "--with", "hello"]).success();
@@ -344,7 +344,7 @@ fn unreadable_decision_file_disables_built_in_command() {
         ["", "{}", "{\"format\":2,\"name\":\"hello\"}", "{\"format\":1,\"name\":\"train\",\"off\":true}"]
     {
         fs_err::write(&decision, text).unwrap();
-        let refused = home.run_in_vain(["hello"]);
+        let refused = home.run_unchanged(["hello"]);
         assert!(refused.code.is_some_and(|code| code != 0), "{}", refused.transcript());
         assert!(refused.stderr.contains("built-in/hello.json"), "{}", refused.transcript());
         home.run(["command", "list"]).success();

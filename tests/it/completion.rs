@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 use crate::common::bash::Bash;
 use crate::common::team::Team;
 use crate::common::terminal::Terminal;
-use crate::common::{Home, Ran, attacks, ending_of, output_of, servers, until, until_true};
+use crate::common::{Home, Ran, attacks, output_of, servers, until, until_true, wait_for_exit};
 
 const PODS: &str = "
 ---
@@ -237,7 +237,7 @@ fn flags_are_offered_after_dash_or_without_other_candidates() {
 fn user_without_rights_is_offered_nothing() {
     let team = Team::new("unseen");
     team.apply(&(jobs(&["mnist"]) + PODS));
-    let home = team.home(User::Nobody, &["logs", "train", "run"]);
+    let home = team.home(User::NoRights, &["logs", "train", "run"]);
     assert_eq!(offered(&home, &["kf", "logs", "m"]), NOTHING);
     assert_eq!(offered(&home, &["kf", "run", "web", "--pod", "w"]), NOTHING);
     assert_eq!(offered(&home, &["kf", "train", "m"]), NOTHING);
@@ -309,8 +309,8 @@ fn credential_plugin_is_not_interactive_during_completion() {
         assert_eq!(String::from_utf8_lossy(&screen), "", "{mode}");
         assert_eq!(started.exists(), starts, "{mode}");
     }
-    let told = fs_err::read_to_string(&started).unwrap();
-    assert!(told.contains("\"interactive\":false"), "{told}");
+    let info = fs_err::read_to_string(&started).unwrap();
+    assert!(info.contains("\"interactive\":false"), "{info}");
     plugin("Never", "exec sleep 1000");
     assert_eq!(offered_in_time(&home, &["kf", "logs", "m"]), NOTHING);
 }
@@ -352,7 +352,7 @@ fn credential_plugin_is_killed_with_completion() {
         assert!(processes.split_whitespace().all(is_running), "{processes}");
         kill(Pid::from_raw(shell.id().try_into().unwrap()), signal).unwrap();
         // The exit code is that of the signal or of a completion without the plugin, whichever is first.
-        ending_of(&mut shell);
+        wait_for_exit(&mut shell);
         ended(&processes);
     }
 }

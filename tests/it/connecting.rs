@@ -10,7 +10,7 @@ use crate::kf_snapshot;
 #[test]
 fn missing_default_kubeconfig_is_reported() {
     let home = Home::with_commands(&["whoami"]);
-    kf_snapshot!(home.run_in_vain(["whoami"]), @"
+    kf_snapshot!(home.run_unchanged(["whoami"]), @"
     exit: 3
     ----- stdout -----
     ----- stderr -----
@@ -22,7 +22,7 @@ fn missing_default_kubeconfig_is_reported() {
 #[test]
 fn missing_named_kubeconfig_is_reported() {
     let home = Home::with_commands(&["whoami"]);
-    kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", "nowhere.yaml"]), @"
+    kf_snapshot!(home.run_unchanged(["whoami", "--kubeconfig", "nowhere.yaml"]), @"
     exit: 3
     ----- stdout -----
     ----- stderr -----
@@ -35,7 +35,7 @@ fn missing_named_kubeconfig_is_reported() {
 fn kubeconfig_with_invalid_yaml_is_refused() {
     let home = Home::with_commands(&["whoami"]);
     fs_err::write(home.path().join("broken"), "clusters: [").unwrap();
-    kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", "broken"]), @"
+    kf_snapshot!(home.run_unchanged(["whoami", "--kubeconfig", "broken"]), @"
     exit: 2
     ----- stdout -----
     ----- stderr -----
@@ -49,7 +49,7 @@ fn truncated_utf16_kubeconfig_is_refused() {
     let text: Vec<u8> =
         "\u{feff}current-context: lab".encode_utf16().flat_map(u16::to_le_bytes).chain([b'\n']).collect();
     fs_err::write(home.path().join("cut"), text).unwrap();
-    kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", "cut"]), @"
+    kf_snapshot!(home.run_unchanged(["whoami", "--kubeconfig", "cut"]), @"
     exit: 2
     ----- stdout -----
     ----- stderr -----
@@ -75,7 +75,7 @@ fn kubeconfig_of(home: &Home, user: &str) -> String {
 fn server_without_scheme_is_warned_about() {
     let home = Home::with_commands(&["whoami"]);
     let kubeconfig = kubeconfig_for(&home, &servers::closed(), None);
-    kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig]), @"
+    kf_snapshot!(home.run_unchanged(["whoami", "--kubeconfig", &kubeconfig]), @"
     exit: 7
     ----- stdout -----
     ----- stderr -----
@@ -90,7 +90,7 @@ fn insecure_server_with_authority_is_refused() {
     let home = Home::with_commands(&["whoami"]);
     let server = format!("https://{}', insecure-skip-tls-verify: true, note: '", servers::closed());
     let kubeconfig = kubeconfig_for(&home, &server, Some("authority"));
-    kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig]), @"
+    kf_snapshot!(home.run_unchanged(["whoami", "--kubeconfig", &kubeconfig]), @"
     exit: 2
     ----- stdout -----
     ----- stderr -----
@@ -103,7 +103,7 @@ fn insecure_server_with_authority_is_refused() {
 fn token_with_line_break_is_refused() {
     let home = Home::with_commands(&["whoami"]);
     let kubeconfig = kubeconfig_of(&home, "token: \"secret\\ntoken\"");
-    kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig]), @"
+    kf_snapshot!(home.run_unchanged(["whoami", "--kubeconfig", &kubeconfig]), @"
     exit: 2
     ----- stdout -----
     ----- stderr -----
@@ -120,7 +120,7 @@ fn failed_credential_plugin_stderr_is_shown() {
         "exec: {{apiVersion: client.authentication.k8s.io/v1, command: sh, args: [-c, \"{script}\"], interactiveMode: Never}}"
     );
     let kubeconfig = kubeconfig_of(&home, &exec);
-    kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig]), @"
+    kf_snapshot!(home.run_unchanged(["whoami", "--kubeconfig", &kubeconfig]), @"
     exit: 3
     ----- stdout -----
     ----- stderr -----
@@ -140,7 +140,7 @@ fn missing_credential_plugin_shows_install_hint() {
         )
     };
     let kubeconfig = kubeconfig_of(&home, &exec("gke-auth"));
-    kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig]), @"
+    kf_snapshot!(home.run_unchanged(["whoami", "--kubeconfig", &kubeconfig]), @"
     exit: 2
     ----- stdout -----
     ----- stderr -----
@@ -148,7 +148,7 @@ fn missing_credential_plugin_shows_install_hint() {
     hint: install it, or use another kubeconfig: kf --kubeconfig FILE …
     ");
     let kubeconfig = kubeconfig_of(&home, &exec("/opt/gke-auth"));
-    kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig]), @"
+    kf_snapshot!(home.run_unchanged(["whoami", "--kubeconfig", &kubeconfig]), @"
     exit: 3
     ----- stdout -----
     ----- stderr -----
@@ -163,7 +163,7 @@ fn missing_credential_plugin_shows_install_hint() {
 fn proxy_variable_without_scheme_means_http() {
     let home = Home::with_commands(&["whoami"]).env("HTTPS_PROXY", &servers::closed());
     let kubeconfig = kubeconfig_for(&home, "https://lab.invalid:6443", None);
-    kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig]), @"
+    kf_snapshot!(home.run_unchanged(["whoami", "--kubeconfig", &kubeconfig]), @"
     exit: 7
     ----- stdout -----
     ----- stderr -----
@@ -176,7 +176,7 @@ fn proxy_variable_without_scheme_means_http() {
 fn invalid_proxy_variable_is_refused() {
     let home = Home::with_commands(&["whoami"]).env("HTTPS_PROXY", "ftp://user:password@proxy.example");
     let kubeconfig = kubeconfig_for(&home, "https://lab.invalid:6443", None);
-    kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig]), @"
+    kf_snapshot!(home.run_unchanged(["whoami", "--kubeconfig", &kubeconfig]), @"
     exit: 2
     ----- stdout -----
     ----- stderr -----
@@ -189,7 +189,7 @@ fn invalid_proxy_variable_is_refused() {
 fn missing_context_lists_existing_ones() {
     let home = Home::with_commands(&["whoami"]);
     let kubeconfig = kubeconfig_for(&home, "https://127.0.0.1:1", None);
-    kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig, "--context", "prod"]), @"
+    kf_snapshot!(home.run_unchanged(["whoami", "--kubeconfig", &kubeconfig, "--context", "prod"]), @"
     exit: 2
     ----- stdout -----
     ----- stderr -----
@@ -204,7 +204,7 @@ fn insecure_kubeconfig_is_warned_about() {
     let home = Home::with_commands(&["whoami"]);
     let server = format!("https://{}', insecure-skip-tls-verify: true, note: '", servers::closed());
     let kubeconfig = kubeconfig_for(&home, &server, None);
-    kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig]), @"
+    kf_snapshot!(home.run_unchanged(["whoami", "--kubeconfig", &kubeconfig]), @"
     exit: 7
     ----- stdout -----
     ----- stderr -----
@@ -218,7 +218,7 @@ fn insecure_kubeconfig_is_warned_about() {
 fn unreachable_server_is_reported() {
     let home = Home::with_commands(&["whoami"]);
     let kubeconfig = kubeconfig_for(&home, &format!("https://{}", servers::closed()), None);
-    kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig]), @"
+    kf_snapshot!(home.run_unchanged(["whoami", "--kubeconfig", &kubeconfig]), @"
     exit: 7
     ----- stdout -----
     ----- stderr -----
@@ -231,7 +231,7 @@ fn unreachable_server_is_reported() {
 fn silent_tls_server_times_out() {
     let home = Home::with_commands(&["whoami"]);
     let kubeconfig = kubeconfig_for(&home, &format!("https://{}", servers::silent()), None);
-    let ran = home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig, "--request-timeout", "1s"]);
+    let ran = home.run_unchanged(["whoami", "--kubeconfig", &kubeconfig, "--request-timeout", "1s"]);
     kf_snapshot!(ran, @"
     exit: 6
     ----- stdout -----
@@ -245,7 +245,7 @@ fn silent_tls_server_times_out() {
 fn silent_http_server_times_out() {
     let home = Home::with_commands(&["whoami"]);
     let kubeconfig = kubeconfig_for(&home, &format!("http://{}", servers::silent()), None);
-    let ran = home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig, "--request-timeout", "1"]);
+    let ran = home.run_unchanged(["whoami", "--kubeconfig", &kubeconfig, "--request-timeout", "1"]);
     kf_snapshot!(ran, @"
     exit: 6
     ----- stdout -----
@@ -261,7 +261,7 @@ fn expired_server_certificate_is_refused() {
     let home = Home::with_commands(&["whoami"]);
     let (address, certificate) = servers::with_expired_certificate();
     let kubeconfig = kubeconfig_for(&home, &format!("https://{address}"), Some(&certificate));
-    kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &kubeconfig]), @"
+    kf_snapshot!(home.run_unchanged(["whoami", "--kubeconfig", &kubeconfig]), @"
     exit: 3
     ----- stdout -----
     ----- stderr -----
@@ -279,7 +279,7 @@ fn invalid_token_is_unauthenticated() {
     kubeconfig["users"][0]["user"] = serde_json::json!({ "token": "nobody-issued-this" });
     let file = home.path().join("kubeconfig");
     fs_err::write(&file, kubeconfig.to_string()).unwrap();
-    kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &file.display().to_string()]), @"
+    kf_snapshot!(home.run_unchanged(["whoami", "--kubeconfig", &file.display().to_string()]), @"
     exit: 3
     ----- stdout -----
     ----- stderr -----
@@ -302,7 +302,7 @@ fn expired_client_certificate_is_unauthenticated() {
         serde_json::json!({ "client-certificate": certificate_file, "client-key": key_file });
     let file = home.path().join("kubeconfig");
     fs_err::write(&file, kubeconfig.to_string()).unwrap();
-    kf_snapshot!(home.run_in_vain(["whoami", "--kubeconfig", &file.display().to_string()]), @"
+    kf_snapshot!(home.run_unchanged(["whoami", "--kubeconfig", &file.display().to_string()]), @"
     exit: 3
     ----- stdout -----
     ----- stderr -----

@@ -199,7 +199,7 @@ fn argument_that_becomes_a_file_needs_consent() {
     let opened =
         Release { version: "0.2.0", wasm: attacks::wasm("complete_paths").to_owned(), ..Release::default() };
     publish(out.path(), &opened);
-    let refused = home.run_in_vain(["command", "upgrade", "hello", "--yes"]);
+    let refused = home.run_unchanged(["command", "upgrade", "hello", "--yes"]);
     kf_snapshot!(refused.clone(), @"
     exit: 8
     ----- stdout -----
@@ -212,7 +212,7 @@ fn argument_that_becomes_a_file_needs_consent() {
     // Adding it as a new command needs consent too.
     let fresh = Home::empty();
     set_up(&fresh, out.path());
-    fresh.run_in_vain(["command", "add", "hello"]).code(8);
+    fresh.run_unchanged(["command", "add", "hello"]).code(8);
     home.run(registry::hinted(&refused)).success();
     kf_snapshot!(home.run(["command", "upgrade", "hello"]), @"
     exit: 0
@@ -237,14 +237,14 @@ fn edited_receipt_cannot_open_files() {
     assert_ne!(receipt["commands"], commands.as_str());
     edited["commands"] = commands.as_str().into();
     fs_err::write(&path, edited.to_string()).unwrap();
-    let ran = home.run_in_vain(["hello", "receipt.json"]).code(8);
+    let ran = home.run_unchanged(["hello", "receipt.json"]).code(8);
     assert!(ran.stderr.contains("command tree does not match the signed digest"), "{}", ran.transcript());
     // Changing the digest as well is detected by the consent.
     let part =
         edited["parts"].as_array_mut().unwrap().iter_mut().find(|part| part["kind"] == "commands").unwrap();
     part["sha256"] = kf_core::Digest::of(commands.as_bytes()).to_string().into();
     fs_err::write(&path, edited.to_string()).unwrap();
-    let ran = home.run_in_vain(["hello", "receipt.json"]).code(8);
+    let ran = home.run_unchanged(["hello", "receipt.json"]).code(8);
     assert!(ran.stderr.contains("differ from those that were accepted"), "{}", ran.transcript());
 }
 
@@ -253,7 +253,7 @@ fn another_signer_needs_consent() {
     let out = tempfile::tempdir().unwrap();
     let home = with_hello(out.path(), &Release::default());
     publish(out.path(), &Release { version: "0.2.0", owner: "mallory", ..Release::default() });
-    let refused = home.run_in_vain(["command", "upgrade", "hello", "--yes"]);
+    let refused = home.run_unchanged(["command", "upgrade", "hello", "--yes"]);
     kf_snapshot!(refused.clone(), @"
     exit: 8
     ----- stdout -----
@@ -263,7 +263,7 @@ fn another_signer_needs_consent() {
     error: `--yes` does not cover the rights it takes to upgrade hello, now signed by mallory instead of kubeflow
     hint: kf command add hello@0.2.0 --accept [DIGEST]
     ");
-    home.run_in_vain(["command", "add", "hello"]).code(8);
+    home.run_unchanged(["command", "add", "hello"]).code(8);
     home.run(registry::hinted(&refused)).success();
     kf_snapshot!(home.run(["command", "upgrade", "hello"]), @"
     exit: 0
@@ -290,7 +290,7 @@ fn yanked_version_is_downgraded_only_by_explicit_version() {
     hint: kf command add hello@0.1.0
     ");
     for words in [&["command", "add", "hello@0"][..], &["command", "add", "kubeflow/hello"]] {
-        home.run_in_vain(words).code(8);
+        home.run_unchanged(words).code(8);
     }
     kf_snapshot!(home.run(["command", "upgrade", "hello"]), @"
     exit: 0

@@ -59,7 +59,7 @@ fn checks(ran: &Ran) -> BTreeMap<String, Value> {
 #[test]
 fn without_kubeconfig_only_cluster_checks_are_skipped() {
     let home = Home::with_commands(&["train"]);
-    let ran = home.run_in_vain(["doctor"]).masked(std::env::consts::ARCH, "[ARCH]");
+    let ran = home.run_unchanged(["doctor"]).masked(std::env::consts::ARCH, "[ARCH]");
     kf_snapshot!(ran, @"
     exit: 1
     ----- stdout -----
@@ -113,10 +113,7 @@ fn invalid_namespace_does_not_hide_other_problems() {
     assert!(lines_of(&ran, "kubeconfig")[0].starts_with('✓'), "{}", ran.transcript());
     assert!(lines_of(&ran, "server")[0].contains("cannot connect to the API server"), "{}", ran.transcript());
     let namespace = lines_of(&ran, "namespace");
-    assert_eq!(
-        namespace[0],
-        "✗ namespace invalid namespace `A_B`: only lower-case letters, digits and `-`"
-    );
+    assert_eq!(namespace[0], "✗ namespace invalid namespace `A_B`: only lower-case letters, digits and `-`");
 }
 
 #[test]

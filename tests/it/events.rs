@@ -30,13 +30,13 @@ spec:
         let mut terminal = Terminal::start(home.kf(["events", "prepare", "--watch"]));
         terminal.expect("SuccessfulCreate");
         terminal.interrupt();
-        let all = home.run_in_vain(["events"]).success().stdout;
+        let all = home.run_unchanged(["events"]).success().stdout;
         assert!(all.contains("job/other"), "{all}");
-        let own = home.run_in_vain(["events", "prepare"]).success().stdout;
+        let own = home.run_unchanged(["events", "prepare"]).success().stdout;
         assert!(own.contains("job/prepare") && own.contains("SuccessfulCreate"), "{own}");
         assert!(!own.contains("job/other"), "{own}");
-        home.run_in_vain(["events", "prepaer"]).code(5);
+        home.run_unchanged(["events", "prepaer"]).code(5);
     }
-    let ran = team.home(User::Nobody, &["events"]).run_in_vain(["events"]).code(4);
+    let ran = team.home(User::NoRights, &["events"]).run_unchanged(["events"]).code(4);
     assert!(ran.stderr.contains("✗ nils has no `list events`"), "{}", ran.transcript());
 }

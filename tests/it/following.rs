@@ -43,7 +43,7 @@ fn deployment_logs_come_from_its_pods() {
     assert_eq!(vic.run(["logs", "deploy/web", "--all"]).success().stdout, all);
     let fetched = vic.run(["logs", &format!("pod/{}", pods[0]), "-c", "fetch"]).success();
     assert_eq!(fetched.stdout, "fetched\n");
-    let wrong = vic.run_in_vain(["logs", &format!("pod/{}", pods[0]), "-c", "nope"]).code(2);
+    let wrong = vic.run_unchanged(["logs", &format!("pod/{}", pods[0]), "-c", "nope"]).code(2);
     assert!(wrong.stderr.contains("has no container `nope`; it has main, fetch"), "{}", wrong.transcript());
 
     // Following continues while the deployment exists, and includes replacement pods.
@@ -58,10 +58,10 @@ fn deployment_logs_come_from_its_pods() {
     assert!(!pods.iter().any(|pod| line.contains(pod)), "{line}");
     following.assert_running();
     team.admin(&["delete", "deployment", "web", "--wait=false"]);
-    following.told("web was deleted");
+    following.stderr_line("web was deleted");
 
-    let nils = team.home(User::Nobody, &["logs"]);
-    kf_snapshot!(nils.run_in_vain(["logs", "web"]), @"
+    let nils = team.home(User::NoRights, &["logs"]);
+    kf_snapshot!(nils.run_unchanged(["logs", "web"]), @"
     exit: 4
     ----- stdout -----
     ----- stderr -----
@@ -108,13 +108,13 @@ fn train_job_logs_are_selected_by_rank() {
     let stamped = home.run(["logs", "trio", "--rank", "0", "--timestamps", "--tail", "1"]).success().stdout;
     assert!(stamped.starts_with("20") && stamped.contains("Z done "), "{stamped}");
 
-    kf_snapshot!(home.run_in_vain(["logs", "trio", "--rank", "3"]), @"
+    kf_snapshot!(home.run_unchanged(["logs", "trio", "--rank", "3"]), @"
     exit: 2
     ----- stdout -----
     ----- stderr -----
     error: logs: trio has no rank 3; it has ranks 0 to 2
     ");
-    kf_snapshot!(home.run_in_vain(["logs", "trio", "--previous"]), @"
+    kf_snapshot!(home.run_unchanged(["logs", "trio", "--previous"]), @"
     exit: 5
     ----- stdout -----
     ----- stderr -----
@@ -122,7 +122,7 @@ fn train_job_logs_are_selected_by_rank() {
     hint: kf logs trainjob/trio
     ");
     team.admin(&["delete", "pods", "--all", "--wait=true"]);
-    kf_snapshot!(home.run_in_vain(["logs", "trio"]), @"
+    kf_snapshot!(home.run_unchanged(["logs", "trio"]), @"
     exit: 5
     ----- stdout -----
     ----- stderr -----
@@ -141,11 +141,11 @@ fn watch_resumes_after_api_server_outage() {
     following.line("before");
     proxy.disconnect();
     team.apply(&waiting_pod("meanwhile"));
-    following.told("retrying");
+    following.stderr_line("retrying");
     following.assert_running();
     proxy.reconnect();
     following.line("meanwhile");
-    following.told("the API server answers again");
+    following.stderr_line("the API server answers again");
     // It is a watch again, not only a list.
     team.apply(&waiting_pod("after"));
     following.line("after");

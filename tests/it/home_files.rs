@@ -59,7 +59,7 @@ fn concurrent_add_of_same_command_is_refused() {
     set_up(&home, published());
     let mut first = Terminal::start(home.kf(["command", "add", "train"]));
     first.expect("[y/N]");
-    let second = home.run_in_vain(["command", "add", "train"]);
+    let second = home.run_unchanged(["command", "add", "train"]);
     kf_snapshot!(second.masked(&first.process_id().to_string(), "[PID]"), @"
     exit: 1
     ----- stdout -----
@@ -87,7 +87,7 @@ fn raise_format(file: &Path) {
 fn receipt_of_newer_kf_is_kept_and_reported() {
     let home = Home::with_commands(&["hello", "whoami"]);
     raise_format(&home.path().join(".local/share/kf/receipts/hello.json"));
-    kf_snapshot!(home.run_in_vain(["hello"]), @"
+    kf_snapshot!(home.run_unchanged(["hello"]), @"
     exit: 1
     ----- stdout -----
     ----- stderr -----
@@ -95,12 +95,12 @@ fn receipt_of_newer_kf_is_kept_and_reported() {
     hint: upgrade kf
     ");
     for change in [["command", "add", "hello"], ["command", "remove", "hello"]] {
-        let ran = home.run_in_vain(change).code(1);
+        let ran = home.run_unchanged(change).code(1);
         assert!(ran.stderr.contains("written by a newer kf"), "{}", ran.transcript());
     }
     // Other commands are not affected.
     home.run(["whoami", "--help"]).success();
-    kf_snapshot!(home.run_in_vain(["command", "list"]), @"
+    kf_snapshot!(home.run_unchanged(["command", "list"]), @"
     exit: 0
     ----- stdout -----
     NAME    VERSION  SOURCE    ABOUT
@@ -116,7 +116,7 @@ fn store_of_newer_kf_is_refused() {
     let format = home.path().join(".local/share/kf/store/format");
     let text = fs_err::read_to_string(&format).unwrap();
     fs_err::write(&format, text.replace('1', "2")).unwrap();
-    kf_snapshot!(home.run_in_vain(["command", "add", "hello", "--yes"]), @"
+    kf_snapshot!(home.run_unchanged(["command", "add", "hello", "--yes"]), @"
     exit: 1
     ----- stdout -----
     ----- stderr -----

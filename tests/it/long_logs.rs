@@ -10,7 +10,7 @@ use kf_tests::cluster::{BUSYBOX, User, skip_without_node};
 use crate::common::lines::Following;
 use crate::common::servers::Proxy;
 use crate::common::team::Team;
-use crate::common::{Home, ending_of, until};
+use crate::common::{Home, until, wait_for_exit};
 
 /// Of 102 bytes each, together more than 100 MB.
 const LINES: u32 = 1_000_000;
@@ -40,7 +40,7 @@ fn printed(mut command: Command, bytes: &AtomicU64) -> (String, u64) {
     };
     let digest = std::thread::scope(|scope| {
         let digest = scope.spawn(digest);
-        assert!(ending_of(&mut child).success(), "{command:?}");
+        assert!(wait_for_exit(&mut child).success(), "{command:?}");
         digest.join().unwrap()
     });
     (digest, bytes.load(Ordering::Relaxed))
@@ -113,19 +113,19 @@ spec:
     spec:
       restartPolicy: OnFailure
       terminationGracePeriodSeconds: 0
-      volumes: [{{name: marks, emptyDir: {{}}}}, {{name: told, configMap: {{name: told, optional: true}}}}]
+      volumes: [{{name: marks, emptyDir: {{}}}}, {{name: signals, configMap: {{name: signals, optional: true}}}}]
       containers:
         - name: main
           image: {BUSYBOX}
-          volumeMounts: [{{name: marks, mountPath: /marks}}, {{name: told, mountPath: /told}}]
+          volumeMounts: [{{name: marks, mountPath: /marks}}, {{name: signals, mountPath: /signals}}]
           command: [sh, -c]
           args:
             - |
               run=first; [ -e /marks/seen ] && run=second; touch /marks/seen
               n=0
-              until [ -e /told/end ]; do
+              until [ -e /signals/end ]; do
                 n=$((n + 1)); echo \"$run run, line $n\"; sleep 0.2
-                if [ $run = first ] && [ $JOB_COMPLETION_INDEX = 5 ] && [ -e /told/fail ]; then
+                if [ $run = first ] && [ $JOB_COMPLETION_INDEX = 5 ] && [ -e /signals/fail ]; then
                   echo \"$run run ends\"; exit 1
                 fi
               done
@@ -138,26 +138,26 @@ spec:
 fn signal(team: &Team, words: &[&str]) {
     let data: Vec<String> = words.iter().map(|word| format!("{word}: ''")).collect();
     team.apply(&format!(
-        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: told}}\ndata: {{{}}}\n",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: signals}}\ndata: {{{}}}\n",
         data.join(", ")
     ));
 }
 
 /// The lines of each rank, in order.
 fn by_rank(lines: &[String]) -> BTreeMap<&str, Vec<&str>> {
-    let mut said: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut lines_of_ranks: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for line in lines {
         let (rank, words) = line.split_once("] ").unwrap_or_else(|| panic!("{line}"));
-        said.entry(rank.trim_start_matches('[')).or_default().push(words);
+        lines_of_ranks.entry(rank.trim_start_matches('[')).or_default().push(words);
     }
-    said
+    lines_of_ranks
 }
 
 /// Waits until every rank has printed this many more lines.
 #[track_caller]
 fn wait_for_lines_of_all(kf: &Following, more: usize) {
     let counts = || -> BTreeMap<String, usize> {
-        by_rank(&kf.lines()).into_iter().map(|(rank, said)| (rank.to_owned(), said.len())).collect()
+        by_rank(&kf.lines()).into_iter().map(|(rank, lines)| (rank.to_owned(), lines.len())).collect()
     };
     let before = counts();
     until(|| {
@@ -203,9 +203,9 @@ fn logs_of_sixteen_pods_have_each_line_once_in_order() {
 
     let (status, stdout, stderr) = kf.finish_with_lines();
     assert_eq!(status.code(), Some(0), "{stderr:#?}");
-    let said = by_rank(&stdout);
-    assert_eq!(said.len(), 16, "{:?}", said.keys());
-    for (rank, words) in said {
+    let ranks = by_rank(&stdout);
+    assert_eq!(ranks.len(), 16, "{:?}", ranks.keys());
+    for (rank, words) in ranks {
         let runs: &[&str] = if rank == "rank-5" { &["first", "second"] } else { &["first"] };
         let mut rest = words.as_slice();
         for run in runs {

@@ -8,7 +8,7 @@ use crate::kf_snapshot;
 #[test]
 fn command_page_has_help_examples_and_rights() {
     let home = Home::with_commands(&["hello"]);
-    let page = home.run_in_vain(["man", "hello"]).success().stdout;
+    let page = home.run_unchanged(["man", "hello"]).success().stdout;
     for part in [
         ".TH kf-hello 1 \" \" \"hello 0.1.0\" \"kf manual\"\n.SH NAME\nkf\\-hello \\- Say hello\n",
         ".SH EXAMPLES\n.TP\n\\fBkf hello\\fR\ngreet the world\n",
@@ -34,14 +34,14 @@ fn kf_page_lists_every_command() {
 #[test]
 fn unknown_command_has_no_page() {
     let home = Home::with_commands(&["hello"]);
-    kf_snapshot!(home.run_in_vain(["man", "helo"]), @"
+    kf_snapshot!(home.run_unchanged(["man", "helo"]), @"
     exit: 5
     ----- stdout -----
     ----- stderr -----
     error: no command `helo`
     hint: kf --help
     ");
-    kf_snapshot!(home.run_in_vain(["man", "hello", "world"]), @"
+    kf_snapshot!(home.run_unchanged(["man", "hello", "world"]), @"
     exit: 5
     ----- stdout -----
     ----- stderr -----
@@ -87,6 +87,6 @@ fn directory_gets_a_page_for_each_command_and_keeps_other_files() {
 fn directory_that_cannot_be_created_is_reported() {
     let home = Home::empty();
     fs_err::write(home.path().join("file"), "").unwrap();
-    let ran = home.run_in_vain(["man", "--dir", "file/man1"]).code(1);
+    let ran = home.run_unchanged(["man", "--dir", "file/man1"]).code(1);
     assert!(ran.stderr.contains("file/man1"), "{}", ran.transcript());
 }

@@ -112,7 +112,7 @@ fn type_error_is_shown_in_full() {
     let home = team.home(User::DataScientist, &["train"]);
     let file = job("mnist").replace("value: \"on\"", "value: on");
     fs_err::write(home.path().join("job.yaml"), file).unwrap();
-    kf_snapshot!(home.run_in_vain(["train", "job.yaml"]), @"
+    kf_snapshot!(home.run_unchanged(["train", "job.yaml"]), @"
     exit: 2
     ----- stdout -----
     ----- stderr -----
@@ -126,7 +126,7 @@ fn name_too_long_for_pods_is_refused() {
     let home = team.home(User::DataScientist, &["train"]);
     let before = team.versions();
     let name = "a".repeat(60);
-    let ran = home.run_in_vain(["train", &name, "--runtime", "kf-test", "--nodes", "2"]).code(2);
+    let ran = home.run_unchanged(["train", &name, "--runtime", "kf-test", "--nodes", "2"]).code(2);
     assert!(
         ran.stderr.contains("at most 48 for valid pod names (`NAME-node-0-1-…`)"),
         "{}",
@@ -141,7 +141,7 @@ fn malformed_job_files_are_explained() {
     let kubeconfig = kubeconfig_for(&home, "https://127.0.0.1:1", None);
     let refused = |text: &str| {
         fs_err::write(home.path().join("job.yaml"), text).unwrap();
-        home.run_in_vain(["train", "job.yaml", "--kubeconfig", &kubeconfig])
+        home.run_unchanged(["train", "job.yaml", "--kubeconfig", &kubeconfig])
     };
     kf_snapshot!(refused("kind: TrainJob\nspec:\n  suspend: true\n  suspend: false\n"), @"
     exit: 2

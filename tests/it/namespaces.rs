@@ -101,7 +101,7 @@ fn namespace_is_created_used_and_deleted() {
     assert_eq!(in_use(&home), made);
     maker.grant_edit();
 
-    let ran = home.run_in_vain(["create", made]).code(1);
+    let ran = home.run_unchanged(["create", made]).code(1);
     assert!(
         ran.stderr.contains("already exists: created") && ran.stderr.contains("managed by kf"),
         "{}",
@@ -117,7 +117,7 @@ fn namespace_is_created_used_and_deleted() {
     home.run(["use", made]).success();
 
     team.admin(&["-n", made, "create", "deployment", "api", "--image=kf.test/none", "--replicas=0"]);
-    let ran = home.run_in_vain(["delete", made]).code(2);
+    let ran = home.run_unchanged(["delete", made]).code(2);
     assert!(ran.stderr.contains("deployment: api"), "{}", ran.transcript());
     assert!(
         ran.stderr.ends_with(&format!("hint: kf delete {made} --confirm {made}\n")),
@@ -137,7 +137,7 @@ fn namespace_is_created_used_and_deleted() {
     assert!(!maker.is_there());
 
     // It is still selected, but cannot be selected again.
-    home.run_in_vain(["use", made]).code(5);
+    home.run_unchanged(["use", made]).code(5);
 }
 
 #[test]
@@ -160,7 +160,7 @@ metadata: {{name: held, namespace: {made}, finalizers: [kf.test/hold]}}
     let ran = home.run(["delete", made, "--timeout", "1s"]).code(6);
     assert!(ran.stderr.contains("kf.test/hold"), "{}", ran.transcript());
     assert!(maker.is_there());
-    let ran = home.run_in_vain(["create", made]).code(1);
+    let ran = home.run_unchanged(["create", made]).code(1);
     assert!(ran.stderr.contains("is still being deleted"), "{}", ran.transcript());
 
     // Once its controller removes the finalizer, the deletion completes.
@@ -175,19 +175,19 @@ fn user_without_namespace_rights_sees_missing_right() {
     let team = Team::new("no-spaces");
     for user in [User::DataScientist, User::Viewer] {
         let home = team.home(user, &["create", "delete", "use"]);
-        let ran = home.run_in_vain(["create", "kf-test-never-made"]).code(4);
+        let ran = home.run_unchanged(["create", "kf-test-never-made"]).code(4);
         let who = user.name();
         assert!(ran.stderr.contains(&format!("✗ {who} has no `create namespaces`")), "{}", ran.transcript());
         assert!(ran.stderr.contains("hint: ask an administrator of the cluster"), "{}", ran.transcript());
-        let ran = home.run_in_vain(["delete", team.name(), "--confirm", team.name()]).code(4);
+        let ran = home.run_unchanged(["delete", team.name(), "--confirm", team.name()]).code(4);
         assert!(ran.stderr.contains(&format!("✗ {who} has no `delete namespaces`")), "{}", ran.transcript());
         assert!(ran.stderr.contains("hint: ask an administrator of the cluster"), "{}", ran.transcript());
         // Any role in a namespace is enough to select it.
         home.run(["use", team.name()]).success();
-        home.run_in_vain(["use", "kf-test-never-made"]).code(4);
+        home.run_unchanged(["use", "kf-test-never-made"]).code(4);
     }
-    let home = team.home(User::Nobody, &["use"]);
-    home.run_in_vain(["use", team.name()]).code(4);
+    let home = team.home(User::NoRights, &["use"]);
+    home.run_unchanged(["use", team.name()]).code(4);
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn selection_for_another_cluster_is_refused() {
     let elsewhere = home.path().join("elsewhere.yaml");
     fs_err::write(&elsewhere, lines.collect::<String>()).unwrap();
     let elsewhere = elsewhere.to_str().unwrap();
-    let ran = home.run_in_vain(["--kubeconfig", elsewhere, "whoami"]).code(2);
+    let ran = home.run_unchanged(["--kubeconfig", elsewhere, "whoami"]).code(2);
     assert!(
         ran.stderr.contains(&format!("namespace {} was chosen for another cluster", team.name())),
         "{}",
@@ -215,10 +215,10 @@ fn selection_for_another_cluster_is_refused() {
     );
     assert!(ran.stderr.contains("hint: kf use NAMESPACE"), "{}", ran.transcript());
     // A namespace named explicitly is used.
-    let ran = home.run_in_vain(["--kubeconfig", elsewhere, "-n", team.name(), "whoami"]);
+    let ran = home.run_unchanged(["--kubeconfig", elsewhere, "-n", team.name(), "whoami"]);
     assert_eq!(ran.code, Some(7), "{}", ran.transcript());
     let home = home.env("KF_NAMESPACE", team.name());
-    assert_eq!(home.run_in_vain(["--kubeconfig", elsewhere, "whoami"]).code, Some(7));
+    assert_eq!(home.run_unchanged(["--kubeconfig", elsewhere, "whoami"]).code, Some(7));
     assert_eq!(fs_err::read_to_string(home.path().join(SELECTION_FILE)).unwrap(), kept);
 }
 
@@ -230,10 +230,10 @@ fn newer_or_broken_selection_file_is_kept() {
     let path = home.path().join(SELECTION_FILE);
     for text in ["{\"format\": 2}", "not JSON"] {
         fs_err::write(&path, text).unwrap();
-        let ran = home.run_in_vain(["whoami"]).code(1);
+        let ran = home.run_unchanged(["whoami"]).code(1);
         assert!(ran.stderr.contains("hint: kf -n NAMESPACE"), "{}", ran.transcript());
-        home.run_in_vain(["use", team.name()]).code(1);
-        home.run_in_vain(["-n", team.name(), "whoami"]).success();
+        home.run_unchanged(["use", team.name()]).code(1);
+        home.run_unchanged(["-n", team.name(), "whoami"]).success();
     }
 }
 
@@ -258,5 +258,5 @@ fn selecting_namespace_needs_its_own_permission() {
     }
     edited["consent"]["permissions"]["selection"] = true.into();
     fs_err::write(&receipt, edited.to_string()).unwrap();
-    assert_eq!(home.run_in_vain(["whoami"]).code, Some(8));
+    assert_eq!(home.run_unchanged(["whoami"]).code, Some(8));
 }

@@ -52,9 +52,9 @@ fn check_lifecycle(home: &Home, kind: &str, name: &str) {
     assert_eq!(stopped.stdout, format!("{kind}/{name} stopped\n"), "{}", stopped.transcript());
     // `notebook open` ends with a message, and its port is released.
     let port = opened.port();
-    let (code, said) = opened.finish();
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.ends_with(&format!("{kind}/{name} was stopped")), "{said}");
+    let (code, stderr) = opened.finish();
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.ends_with(&format!("{kind}/{name} was stopped")), "{stderr}");
     assert!(page::get(port, "/").is_err());
     assert_eq!(listed(home, name).0, "Stopped");
     let refused = home.run(["notebook", "open", name]).code(1);
@@ -216,7 +216,7 @@ fn hint_for_ambiguous_name_keeps_subcommand() {
     team.apply(&(notebook + &of("v1beta1", "Workspace", &spec)));
     let home = team.home(User::DataScientist, &["notebook"]);
     for words in [&["stop", "ok"][..], &["start", "ok"], &["open", "ok", "--no-browser"]] {
-        let ran = home.run_in_vain(["-n", team.name(), "notebook"].iter().chain(words)).code(2);
+        let ran = home.run_unchanged(["-n", team.name(), "notebook"].iter().chain(words)).code(2);
         let rest = words.join(" ").replacen("ok", "notebook/ok", 1);
         let hint = format!("hint: kf -n {} notebook {rest}\n", team.name());
         assert!(ran.stderr.ends_with(&hint), "{}", ran.transcript());
@@ -240,7 +240,7 @@ fn name_invalid_for_pods_is_reported() {
     // Refused by kf, and reported for one created otherwise.
     let ran = home.run(["notebook", "create", "a.b", "--image", JUPYTERLAB]).code(2);
     assert!(ran.stderr.contains("is not allowed, only a-z, 0-9 and -"), "{}", ran.transcript());
-    team.apply(&deaf("a.b", team.name()));
+    team.apply(&ignoring_sigterm("a.b", team.name()));
     until(&home, "a.b", "Failed", "is not allowed, only a-z, 0-9 and -");
 }
 
@@ -295,17 +295,18 @@ spec: {{template: {{spec: {{{more} containers: [{{name: {name}, image: '{BUSYBOX
     // With the page open, but idle.
     let opened = open(&home, "idle");
     begin_culling("idle");
-    let (code, said) = opened.finish();
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.ends_with("notebook/idle was stopped"), "{said}");
+    let (code, stderr) = opened.finish();
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.ends_with("notebook/idle was stopped"), "{stderr}");
     until(&home, "idle", "Stopped", "not by kf: it was idle, or another user stopped it");
 
     // While `notebook start --wait` waits.
     server("nowhere", "nodeSelector: {no: where},");
     begin_culling("nowhere");
     let ran = home.run(["notebook", "start", "nowhere", "--wait"]).code(1);
-    let told = "notebook/nowhere was stopped while it was starting: it was idle, or another user stopped it";
-    assert!(ran.stderr.contains(told), "{}", ran.transcript());
+    let expected =
+        "notebook/nowhere was stopped while it was starting: it was idle, or another user stopped it";
+    assert!(ran.stderr.contains(expected), "{}", ran.transcript());
 }
 
 /// A server that ignores SIGTERM.
@@ -344,7 +345,7 @@ fn viewer_lists_notebooks_but_cannot_use_them() {
         (vec!["jupyter"], "pods/portforward`"),
         (vec!["notebook", "create", "bob", "--image", JUPYTERLAB], "✗ vic has no `create notebooks`"),
     ] {
-        let ran = home.run_in_vain(&words).code(4);
+        let ran = home.run_unchanged(&words).code(4);
         assert!(ran.stderr.contains("your own rights"), "{}", ran.transcript());
         assert!(ran.stderr.contains(missing), "{}", ran.transcript());
         assert!(ran.stderr.contains("hint: ask an owner of"), "{}", ran.transcript());

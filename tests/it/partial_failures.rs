@@ -66,11 +66,11 @@ fn broken_kind_joins_watch_once_it_recovers() {
     let home = Home::with_commands(&["status"]);
     let kubeconfig = faulty.kubeconfig(&home);
     let following = Following::start(&home, &["status", "--watch", "--kubeconfig", &kubeconfig]);
-    following.told("skipped: inference services (the API server answered 500: ");
+    following.stderr_line("skipped: inference services (the API server answered 500: ");
     following.line("pod");
     recovered.store(true, Ordering::SeqCst);
     following.line("inferenceservice  iris");
-    following.told("inference services can be read again");
+    following.stderr_line("inference services can be read again");
 }
 
 #[test]

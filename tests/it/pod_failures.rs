@@ -12,7 +12,7 @@ use crate::common::{Home, Ran, until};
 use crate::kf_snapshot;
 
 /// State and reason of a workload.
-fn told(home: &Home, workload: &str) -> (String, String) {
+fn status_of(home: &Home, workload: &str) -> (String, String) {
     let ran = home.run(["status", workload, "-o", "json"]).success();
     let status: Value = serde_json::from_str(&ran.stdout).unwrap();
     let text = |field: &str| status[field].as_str().unwrap_or_default().to_owned();
@@ -20,8 +20,8 @@ fn told(home: &Home, workload: &str) -> (String, String) {
 }
 
 #[track_caller]
-fn until_told(home: &Home, workload: &str, state: &str, why: &str) {
-    until(|| match told(home, workload) {
+fn until_status(home: &Home, workload: &str, state: &str, why: &str) {
+    until(|| match status_of(home, workload) {
         (now, because) if (now.as_str(), because.as_str()) == (state, why) => Ok(()),
         other => Err(format!("{workload} is {other:?}, not {state}: {why}")),
     });
@@ -145,12 +145,12 @@ fn failed_pods_on_node_report_reason() {
     }
 
     // The exit code of a sidecar that is stopped at the end does not count.
-    until_told(&dana, "beside", "Failed", "exit 3; last log line: no data");
+    until_status(&dana, "beside", "Failed", "exit 3; last log line: no data");
     assert_eq!(dana.run(["logs", "beside"]).success().stdout, "no data\n");
     let too_long = "DeadlineExceeded: Pod was active on the node longer than the specified deadline";
-    until_told(&dana, "late", "Failed", too_long);
+    until_status(&dana, "late", "Failed", too_long);
 
-    until_told(&dana, "prepare", "Failed", "exit 4; last log line: no route to the bucket");
+    until_status(&dana, "prepare", "Failed", "exit 4; last log line: no route to the bucket");
     kf_snapshot!(dana.run(["logs", "prepare"]), @"
     exit: 0
     ----- stdout -----
@@ -161,7 +161,7 @@ fn failed_pods_on_node_report_reason() {
 
     team.admin(&["delete", "pod/held", "job/kept", "--wait=false"]);
     for held in ["pod/held", "job/kept"] {
-        until_told(&dana, held, "Terminating", "blocked by finalizer team.example/backup");
+        until_status(&dana, held, "Terminating", "blocked by finalizer team.example/backup");
     }
 
     // The attempts of a job are in chronological order.
@@ -178,7 +178,7 @@ fn failed_pods_on_node_report_reason() {
 
     // The kubelet removes the containers of an evicted pod and their logs.
     let evicted = "Evicted: Usage of EmptyDir volume \"scratch\" exceeds the limit \"1Mi\"";
-    until_told(&dana, "evicted", "Failed", evicted);
+    until_status(&dana, "evicted", "Failed", evicted);
     let gone = until(|| {
         let ran = dana.run(["logs", "evicted"]);
         if ran.code == Some(0) { Err(ran.transcript()) } else { Ok(ran) }
@@ -302,7 +302,7 @@ fn lost_preempted_and_unpullable_pods_report_reason() {
     }
 
     // A pod that never ran has no log yet, with the reason; the log of a pod on a lost node is gone.
-    for (name, said) in [
+    for (name, error) in [
         ("digest", format!("digest has no logs yet: cannot pull image {DIGEST}: image not found")),
         (
             "preempted",
@@ -312,7 +312,7 @@ fn lost_preempted_and_unpullable_pods_report_reason() {
         ),
     ] {
         let ran = vic.run(["logs", name]).code(5);
-        assert!(ran.stderr.starts_with(&format!("error: logs: {said}\nhint: kf ")), "{}", ran.transcript());
+        assert!(ran.stderr.starts_with(&format!("error: logs: {error}\nhint: kf ")), "{}", ran.transcript());
         assert_eq!(ran.stdout, "");
     }
 }

@@ -34,7 +34,7 @@ fn workloads_that_do_not_run_report_reason() {
     team.apply(FAILING_WORKLOADS);
     let dana = team.home(User::DataScientist, &["status"]);
     let vic = team.home(User::Viewer, &["status"]);
-    for (component, expected) in [
+    for (workload, expected) in [
         ("pod/huge", "0/1 nodes are available: 1 Insufficient cpu; requests 64 cpu"),
         ("pod/no-claim", "volume claim nowhere does not exist"),
         (
@@ -69,7 +69,7 @@ fn workloads_that_do_not_run_report_reason() {
     let fine = table.stdout.lines().find(|line| line.starts_with("pod") && line.contains("fine")).unwrap();
     assert!(fine.contains("Running") && fine.contains("1/1"), "{}", table.transcript());
     // An ambiguous name is refused with the choices.
-    let ran = dana.run_in_vain(["status", "greedy"]).code(2);
+    let ran = dana.run_unchanged(["status", "greedy"]).code(2);
     let choices = "error: status: `greedy` can be job/greedy or deployment/greedy or statefulset/greedy";
     assert!(ran.stderr.starts_with(choices), "{}", ran.transcript());
 }

@@ -34,12 +34,12 @@ fn job_is_removed_with_pods_and_keeps_volume() {
     let team = team_with_a_job("remove");
     let home = team.home(User::DataScientist, &["remove"]);
     let before = team.versions();
-    let ran = home.run_in_vain(["remove", "prepare"]).code(2);
+    let ran = home.run_unchanged(["remove", "prepare"]).code(2);
     assert!(ran.stderr.contains("volumes kept: data"), "{}", ran.transcript());
     assert!(ran.stderr.ends_with("hint: kf remove job/prepare --yes\n"), "{}", ran.transcript());
 
     let pod = team.admin(&["get", "pods", "-o", "jsonpath={.items[0].metadata.name}"]);
-    let ran = home.run_in_vain(["remove", &format!("pod/{pod}"), "--yes"]).code(2);
+    let ran = home.run_unchanged(["remove", &format!("pod/{pod}"), "--yes"]).code(2);
     assert!(ran.stderr.contains("belongs to job/prepare"), "{}", ran.transcript());
     home.run(["remove", "prepare", "--dry-run"]).success();
     assert_eq!(team.versions(), before);
@@ -48,7 +48,7 @@ fn job_is_removed_with_pods_and_keeps_volume() {
     assert_eq!(ran.stdout, "job/prepare removed\n");
     assert_eq!(team.admin(&["get", "jobs,pods", "-o", "name"]), "");
     assert_eq!(team.admin(&["get", "pvc", "-o", "name"]), "persistentvolumeclaim/data\n");
-    home.run_in_vain(["remove", "prepare"]).code(5);
+    home.run_unchanged(["remove", "prepare"]).code(5);
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn keep_pods_flag_keeps_pods() {
 fn viewer_cannot_remove() {
     let team = team_with_a_job("remove-viewer");
     let before = team.versions();
-    let ran = team.home(User::Viewer, &["remove"]).run_in_vain(["remove", "prepare", "--yes"]).code(4);
+    let ran = team.home(User::Viewer, &["remove"]).run_unchanged(["remove", "prepare", "--yes"]).code(4);
     assert!(ran.stderr.contains("✗ vic has no `delete jobs`"), "{}", ran.transcript());
     assert!(ran.stderr.contains("hint: ask an owner of"), "{}", ran.transcript());
     assert_eq!(team.versions(), before);

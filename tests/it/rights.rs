@@ -18,7 +18,7 @@ fn viewer_cannot_train_and_sees_owner() {
     let team = Team::new("viewer");
     let home = team.home(User::Viewer, &["train"]);
     let before = team.versions();
-    kf_snapshot!(home.run_in_vain(TRAIN), @"
+    kf_snapshot!(home.run_unchanged(TRAIN), @"
     exit: 4
     ----- stdout -----
     ----- stderr -----
@@ -53,7 +53,7 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: vic}]
 ",
     );
     team.wait_until_allowed("vic", "list", "rolebindings.rbac.authorization.k8s.io");
-    let ran = home.run_in_vain(TRAIN).code(4);
+    let ran = home.run_unchanged(TRAIN).code(4);
     let hint = ran.stderr.lines().find(|line| line.starts_with("hint:")).unwrap();
     assert_eq!(
         hint,
@@ -69,7 +69,7 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: vic}]
 fn refusal_is_available_as_json() {
     let team = Team::new("viewer-json");
     let home = team.home(User::Viewer, &["train"]);
-    let ran = home.run_in_vain(TRAIN.iter().chain(&["-o", "json"])).code(4);
+    let ran = home.run_unchanged(TRAIN.iter().chain(&["-o", "json"])).code(4);
     assert_eq!(ran.stdout, "");
     let error: Value = serde_json::from_str(&ran.stderr).unwrap();
     let error = &error["error"];
@@ -85,8 +85,8 @@ fn refusal_is_available_as_json() {
 #[test]
 fn user_without_rights_can_only_run_whoami() {
     let team = Team::new("nobody");
-    let home = team.home(User::Nobody, &["status", "train", "whoami"]);
-    kf_snapshot!(home.run_in_vain(["status"]), @"
+    let home = team.home(User::NoRights, &["status", "train", "whoami"]);
+    kf_snapshot!(home.run_unchanged(["status"]), @"
     exit: 4
     ----- stdout -----
     ----- stderr -----
@@ -99,8 +99,8 @@ fn user_without_rights_can_only_run_whoami() {
       also missing: watch pods
     hint: ask an owner of [NAMESPACE] (role admin or kubeflow-admin)
     ");
-    home.run_in_vain(TRAIN).code(4);
-    kf_snapshot!(home.run_in_vain(["whoami"]), @"
+    home.run_unchanged(TRAIN).code(4);
+    kf_snapshot!(home.run_unchanged(["whoami"]), @"
     exit: 0
     ----- stdout -----
     USER         nils
@@ -132,7 +132,7 @@ fn data_scientist_can_train() {
 fn describe_shows_which_rules_the_user_has() {
     let team = Team::new("described");
     let home = team.home(User::Viewer, &["train"]);
-    let described = home.run_in_vain(["command", "describe", "train"]).success();
+    let described = home.run_unchanged(["command", "describe", "train"]).success();
     // A missing rule, an optional one, and one that the user has.
     let shown = ["trainjobs in trainer.kubeflow.org", "configmaps (optional)", "pods/log"];
     let shown = shown.map(|rule| described.rule(rule)).concat();
@@ -168,11 +168,11 @@ fn add_reports_whether_user_has_the_rights() {
     let add = |user, command| team.home(user, &[]).run(["command", "add", command]).code(8);
     let ran = add(User::DataScientist, "status");
     let line = format!("You have all rights it needs in {}.   ✓ ", team.name());
-    let told: Vec<_> = ran.stderr.lines().skip_while(|told| !told.starts_with(&line)).collect();
-    let rest = told.first().is_some_and(|told| told.ends_with("rules, the rest is optional"));
+    let summary: Vec<_> = ran.stderr.lines().skip_while(|shown| !shown.starts_with(&line)).collect();
+    let rest = summary.first().is_some_and(|line| line.ends_with("rules, the rest is optional"));
     assert!(rest, "{}", ran.transcript());
     // The rights follow, next to the prompt.
-    assert!(told.get(1).is_some_and(|told| told.starts_with("In the namespace ")), "{}", ran.transcript());
+    assert!(summary.get(1).is_some_and(|line| line.starts_with("In the namespace ")), "{}", ran.transcript());
     let ran = add(User::Viewer, "train");
     let line = format!("You lack rights it needs in {}.   ", team.name());
     assert!(ran.stderr.contains(&line), "{}", ran.transcript());
@@ -202,7 +202,7 @@ fn rights_missing_from_manifest_are_refused_to_admin() {
     let team = team_with_a_secret("lying");
     let home = attacks::home(&["lying-manifest"]).kubeconfig(&team.kubeconfig(User::Admin));
     let before = team.versions();
-    let ran = home.run_in_vain(["lying-manifest"]);
+    let ran = home.run_unchanged(["lying-manifest"]);
     assert!(!ran.stdout.contains("correct-horse") && !ran.stdout.contains("Secret"), "{}", ran.stdout);
     kf_snapshot!(ran.without_stdout(), @"
     exit: 4
@@ -250,10 +250,10 @@ data: {password: correct-horse}
     );
     let home = attacks::home(&["hidden-words"]).kubeconfig(&team.kubeconfig(User::Admin));
     let before = team.versions();
-    let ran = home.run_in_vain(["hidden-words"]);
+    let ran = home.run_unchanged(["hidden-words"]);
     for secret in ["correct-horse", "Y29ycmVjdC1ob3JzZQ", "admin"] {
-        let told: Vec<&str> = ran.stdout.lines().filter(|line| line.contains(secret)).collect();
-        assert!(told.is_empty(), "{told:?}");
+        let leaks: Vec<&str> = ran.stdout.lines().filter(|line| line.contains(secret)).collect();
+        assert!(leaks.is_empty(), "{leaks:?}");
     }
     assert!(ran.stdout.contains("the API server refused secret token in"), "{}", ran.transcript());
     // The user can read the config map, so kf shows the server's message about it; for a secret it never does.
@@ -300,9 +300,9 @@ fn lowered_ceiling_applies_to_added_command() {
     home.run(["status"]).success();
     lower_ceiling(out.path());
     home.run(["command", "list", "--available"]).success();
-    let described = home.run_in_vain(["command", "describe", "status"]).success().stdout;
+    let described = home.run_unchanged(["command", "describe", "status"]).success().stdout;
     assert!(described.contains("Its registry no longer allows it to read pods"), "{described}");
-    kf_snapshot!(home.run_in_vain(["status"]), @"
+    kf_snapshot!(home.run_unchanged(["status"]), @"
     exit: 4
     ----- stdout -----
     ----- stderr -----
@@ -329,7 +329,7 @@ fn edited_receipt_grants_nothing() {
         edited.pointer_mut(rules).unwrap().as_array_mut().unwrap().push(secrets.clone());
     }
     fs_err::write(&path, edited.to_string()).unwrap();
-    kf_snapshot!(home.run_in_vain(["lying-manifest"]), @"
+    kf_snapshot!(home.run_unchanged(["lying-manifest"]), @"
     exit: 8
     ----- stdout -----
     ----- stderr -----
@@ -344,7 +344,7 @@ fn edited_receipt_grants_nothing() {
         edited.pointer_mut(rules).unwrap().as_array_mut().unwrap().push(secrets.clone());
     }
     fs_err::write(&path, edited.to_string()).unwrap();
-    let ran = home.run_in_vain(["lying-manifest"]);
+    let ran = home.run_unchanged(["lying-manifest"]);
     kf_snapshot!(ran.without_stdout(), @"
     exit: 4
     ----- stdout -----
@@ -366,7 +366,7 @@ fn dry_run_reports_changes_and_stores_none() {
     let team = Team::new("dry-run");
     let home = team.home(User::DataScientist, &["train"]);
     let before = team.versions();
-    kf_snapshot!(home.run_in_vain(TRAIN.iter().chain(&["--nodes", "2", "--dry-run"])), @"
+    kf_snapshot!(home.run_unchanged(TRAIN.iter().chain(&["--nodes", "2", "--dry-run"])), @"
     exit: 0
     ----- stdout -----
     + apiVersion: trainer.kubeflow.org/v1alpha1
@@ -392,7 +392,7 @@ fn read_only_run_refuses_changes() {
     let team = Team::new("read-only");
     let home = team.home(User::DataScientist, &["train"]);
     let before = team.versions();
-    kf_snapshot!(home.run_in_vain(TRAIN.iter().chain(&["--read-only"])), @"
+    kf_snapshot!(home.run_unchanged(TRAIN.iter().chain(&["--read-only"])), @"
     exit: 4
     ----- stdout -----
     ----- stderr -----
@@ -453,7 +453,7 @@ fn calls_and_refusals_are_audited() {
     assert_eq!(fs_err::metadata(&log).unwrap().permissions().mode() & 0o777, 0o600);
     let text = fs_err::read_to_string(&log).unwrap();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let told: Vec<String> = lines
+    let entries: Vec<String> = lines
         .iter()
         .filter(|line| line["verb"] != "discover")
         .map(|line| {
@@ -461,7 +461,7 @@ fn calls_and_refusals_are_audited() {
             [word("stage"), word("verb"), word("resource"), word("name"), word("layer")].join(" ")
         })
         .collect();
-    insta::assert_snapshot!(told.join("\n"), @"
+    insta::assert_snapshot!(entries.join("\n"), @"
     request get pods web 
     response get pods web 
     refused list secrets  manifest

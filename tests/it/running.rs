@@ -57,7 +57,7 @@ fn output_formats_hold_the_same_data() {
 fn status_lists_workloads() {
     let team = team_with_pending_pod("status");
     let home = team.home(User::DataScientist, &["status"]);
-    let ran = home.run_in_vain(["status"]).success();
+    let ran = home.run_unchanged(["status"]).success();
     assert!(!ran.stdout.contains('\u{1b}'), "{}", ran.stdout);
     let rows: Vec<&str> = ran.stdout.lines().collect();
     assert!(rows[0].starts_with("KIND"), "{}", ran.stdout);
@@ -67,7 +67,7 @@ fn status_lists_workloads() {
     assert_eq!(objects.as_array().unwrap().len(), rows.len() - 1);
     let names = home.run(["status", "-o", "name"]).success().stdout;
     assert!(names.contains("pod/web\n"), "{names}");
-    kf_snapshot!(home.run_in_vain(["status", "nothing-such"]), @"
+    kf_snapshot!(home.run_unchanged(["status", "nothing-such"]), @"
     exit: 5
     ----- stdout -----
     ----- stderr -----
@@ -122,10 +122,10 @@ fn job_of_two_nodes_trains_and_streams_logs() {
     let ran = home.run(train("pair", &["--nodes", "2", "--wait", "--logs"])).success();
     for rank in 0..2 {
         let prefix = format!("[node-{rank}] ");
-        let said: Vec<&str> = ran.stdout.lines().filter_map(|line| line.strip_prefix(&prefix)).collect();
-        assert!(said[0].contains(&format!("rank={rank} nodes=2")), "{}", ran.transcript());
-        assert_eq!(said.iter().filter(|line| line.starts_with("epoch=")).count(), 3, "{}", ran.transcript());
-        assert!(said.last().unwrap().starts_with("done "), "{}", ran.transcript());
+        let lines: Vec<&str> = ran.stdout.lines().filter_map(|line| line.strip_prefix(&prefix)).collect();
+        assert!(lines[0].contains(&format!("rank={rank} nodes=2")), "{}", ran.transcript());
+        assert_eq!(lines.iter().filter(|line| line.starts_with("epoch=")).count(), 3, "{}", ran.transcript());
+        assert!(lines.last().unwrap().starts_with("done "), "{}", ran.transcript());
     }
     assert_eq!(ran.stdout.lines().count(), 10, "{}", ran.transcript());
     assert!(ran.stderr.contains("trainjob/pair created (runtime kf-test, 2 nodes)"), "{}", ran.transcript());
@@ -142,7 +142,7 @@ fn job_of_two_nodes_trains_and_streams_logs() {
     let ranked = home.run(["logs", "pair", "--rank", "1"]).success();
     assert_eq!(ranked.stdout.as_bytes(), theirs);
     // A job that has ended does not run again.
-    kf_snapshot!(home.run_in_vain(train("pair", &[])), @"
+    kf_snapshot!(home.run_unchanged(train("pair", &[])), @"
     exit: 1
     ----- stdout -----
     ----- stderr -----
@@ -158,7 +158,7 @@ fn failing_job_fails_kf_with_reason() {
     }
     let team = Team::with_node("failing");
     let home = team.home(User::DataScientist, &["train"]);
-    kf_snapshot!(without_waits(home.run_in_vain(train("fails", &["--env", "FAIL_AT=2", "--wait"]))), @"
+    kf_snapshot!(without_waits(home.run_unchanged(train("fails", &["--env", "FAIL_AT=2", "--wait"]))), @"
     exit: 1
     ----- stdout -----
     ----- stderr -----
@@ -170,12 +170,12 @@ fn failing_job_fails_kf_with_reason() {
     error: train: fails failed after [TIME]: FailedJobs: jobset failed due to one or more job failures (first failed job: fails-node-0)
     hint: kf status trainjob/fails
     ");
-    let followed = home.run_in_vain(train("again", &["--env", "FAIL_AT=2", "--logs"])).code(1);
+    let followed = home.run_unchanged(train("again", &["--env", "FAIL_AT=2", "--logs"])).code(1);
     let last = followed.stdout.lines().last().unwrap();
     assert!(last.ends_with("rank=0 failed at epoch 2, as FAIL_AT says"), "{}", followed.transcript());
-    let said: Vec<&str> = followed.stderr.lines().rev().take(2).collect();
-    assert_eq!(said[0], "hint: kf status trainjob/again");
-    assert!(said[1].starts_with("error: train: again failed after "), "{}", followed.transcript());
+    let last_lines: Vec<&str> = followed.stderr.lines().rev().take(2).collect();
+    assert_eq!(last_lines[0], "hint: kf status trainjob/again");
+    assert!(last_lines[1].starts_with("error: train: again failed after "), "{}", followed.transcript());
 }
 
 /// Removes progress lines, which depend on the speed of the machine.
@@ -194,7 +194,7 @@ fn job_refused_by_webhook_is_not_created() {
     let home = team.home(User::DataScientist, &["train"]);
     let before = team.versions();
     // Valid by the schema; only the webhook knows that the runtime sets this variable.
-    let ran = home.run_in_vain(train("mnist", &["--env", "PET_NNODES=3"]));
+    let ran = home.run_unchanged(train("mnist", &["--env", "PET_NNODES=3"]));
     kf_snapshot!(ran, @"
     exit: 2
     ----- stdout -----

@@ -87,8 +87,8 @@ fn update_and_rollback_lose_no_request() {
     load.until("the second version answers", from("2", 500));
     let ran = home.run(["serve", "iris", "--rollback", "--wait"]).success();
     assert!(ran.stderr.contains(&format!("rolling back to {first}")), "{}", ran.transcript());
-    let said = load.until("10,000 requests are sent", |said| {
-        said["requests"].as_u64() >= Some(10_000) && said["last"] == "1"
+    let stats = load.until("10,000 requests are sent", |stats| {
+        stats["requests"].as_u64() >= Some(10_000) && stats["last"] == "1"
     });
     assert_eq!((&stats["failed"], &stats["errors"]), (&0.into(), &serde_json::json!([])), "{stats}");
 }
@@ -155,7 +155,7 @@ fn viewer_cannot_serve() {
     }
     let team = team("no-serving");
     let home = team.home(User::Viewer, &["serve"]);
-    let ran = home.run_in_vain(iris(MODEL_SERVERS[0], &[])).code(4);
+    let ran = home.run_unchanged(iris(MODEL_SERVERS[0], &[])).code(4);
     let lacks = format!("✗ vic has no `patch inferenceservices` in {}", team.name());
     assert!(ran.stderr.contains(&lacks), "{}", ran.transcript());
     assert!(ran.stderr.contains("hint: ask an owner of"), "{}", ran.transcript());

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::common::lines::lines_of;
 use crate::common::team::Team;
 use crate::common::terminal::{Terminal, shown};
-use crate::common::{Home, PATIENCE, Streams, attacks, ending_of, output_of, registry};
+use crate::common::{Home, Streams, TIMEOUT, attacks, output_of, registry, wait_for_exit};
 use crate::kf_snapshot;
 
 /// A pod with a web page and a shell.
@@ -89,7 +89,7 @@ fn run_matches_kubectl_exec() {
     // Stdout is closed.
     let mut kf = home.kf(["run", "server", "--", "yes"]).stdout(Stdio::piped()).spawn().unwrap();
     drop(kf.stdout.take());
-    assert_eq!(ending_of(&mut kf).code(), Some(141));
+    assert_eq!(wait_for_exit(&mut kf).code(), Some(141));
     // A missing program.
     let missing = home.run(["run", "server", "--", "no-such-program"]).code(5);
     assert!(missing.stderr.contains("program `no-such-program` not found"), "{}", missing.transcript());
@@ -120,7 +120,7 @@ fn viewer_cannot_run_and_sees_missing_right() {
 fn session_with_terminal_or_stdin_needs_the_right() {
     let team = Team::new("joined");
     let home = attacks::home(&["joined-terminal"]).kubeconfig(&team.kubeconfig(User::Admin));
-    kf_snapshot!(home.run_in_vain(["joined-terminal"]), @"
+    kf_snapshot!(home.run_unchanged(["joined-terminal"]), @"
     exit: 4
     ----- stdout -----
     ----- stderr -----
@@ -276,13 +276,13 @@ fn debug_container_joins_pod_and_returns_exit_code() {
     let admin = team.home(User::Admin, &["shell"]);
     let script = b"md5sum /proc/1/root/www/page\nexit 6\n";
     let ran = run_with_stdin(admin.kf(words), script);
-    let told = String::from_utf8_lossy(&ran.stderr);
-    assert_eq!(code_of(&ran), 6, "{told}");
-    assert!(told.contains("container kf-debug-1"), "{told}");
+    let stderr = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(code_of(&ran), 6, "{stderr}");
+    assert!(stderr.contains("container kf-debug-1"), "{stderr}");
     assert!(String::from_utf8_lossy(&ran.stdout).ends_with("  /proc/1/root/www/page\n"), "{ran:?}");
     // That is all of the container's output. (`kubectl attach` loses output after the end of its input.)
-    let said = team.admin(&["logs", "server", "--container=kf-debug-1"]);
-    assert_eq!(String::from_utf8_lossy(&ran.stdout), said);
+    let log = team.admin(&["logs", "server", "--container=kf-debug-1"]);
+    assert_eq!(String::from_utf8_lossy(&ran.stdout), log);
     // The role `edit` lacks the right.
     let dana = team.home(User::DataScientist, &["shell"]);
     let refused = dana.run(words).code(4);
@@ -314,14 +314,14 @@ fn signals_restore_the_terminal() {
 fn holding(home: &Home) -> (Child, Vec<u16>) {
     let mut kf = home.kf(["held-ports"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let lines = lines_of(kf.stdout.take().unwrap());
-    let port = || lines.recv_timeout(PATIENCE).unwrap().parse().unwrap();
+    let port = || lines.recv_timeout(TIMEOUT).unwrap().parse().unwrap();
     let ports = vec![port(), port()];
     (kf, ports)
 }
 
 fn page(port: u16) -> std::io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     stream.write_all(b"GET /page HTTP/1.0\r\n\r\n")?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
@@ -348,17 +348,17 @@ fn forwarded_ports_lose_no_request_and_close_with_kf() {
     assert_eq!(lost, 0);
     // A port without a listener prints one error, and the others keep working.
     assert_eq!(page(ports[1]).unwrap_or_default(), b"");
-    let said = lines_of(kf.stderr.take().unwrap());
+    let stderr = lines_of(kf.stderr.take().unwrap());
     for (local, remote) in ports.iter().zip([8080, 9]) {
-        let listens = said.recv_timeout(PATIENCE).unwrap();
+        let listens = stderr.recv_timeout(TIMEOUT).unwrap();
         assert_eq!(listens, format!("localhost:{local} → pod server:{remote}"));
     }
-    let told = said.recv_timeout(PATIENCE).unwrap();
-    assert!(told.contains(&format!("nothing listens on port 9 of pod server in {}", team.name())), "{told}");
+    let line = stderr.recv_timeout(TIMEOUT).unwrap();
+    assert!(line.contains(&format!("nothing listens on port 9 of pod server in {}", team.name())), "{line}");
     assert_eq!(page(served).unwrap(), expected);
     // The forward ends with the pod.
     team.admin(&["delete", "pod", "server", "--now"]);
-    assert_eq!(ending_of(&mut kf).code(), Some(0));
+    assert_eq!(wait_for_exit(&mut kf).code(), Some(0));
     assert!(TcpStream::connect(("127.0.0.1", served)).is_err());
 }
 
@@ -372,7 +372,7 @@ fn forwarded_ports_are_released_on_every_signal() {
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGKILL] {
         let (mut kf, ports) = holding(&home);
         kill(Pid::from_raw(kf.id().try_into().unwrap()), signal).unwrap();
-        ending_of(&mut kf);
+        wait_for_exit(&mut kf);
         for port in ports {
             assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "{signal} left {port} bound");
         }

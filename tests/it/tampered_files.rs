@@ -365,8 +365,8 @@ fn kuberc_others_could_write_allows_no_plugin() {
         fs_err::write(&kuberc, policy).unwrap();
         tampering.apply(&kuberc);
         let ran = run().code(2);
-        assert!(ran.stderr.contains("credential plugins are not run"), "{plant:?}: {}", ran.transcript());
-        assert!(ran.stderr.contains("is not safe to use"), "{plant:?}: {}", ran.transcript());
+        assert!(ran.stderr.contains("credential plugins are not run"), "{tampering:?}: {}", ran.transcript());
+        assert!(ran.stderr.contains("is not safe to use"), "{tampering:?}: {}", ran.transcript());
     }
 }
 
@@ -398,6 +398,6 @@ fn add_to_home_others_could_write_is_refused() {
     let home = home();
     let words = hinted(&home.run(["command", "add", "logs"]).code(8));
     fs_err::set_permissions(home.path().join(DATA), std::fs::Permissions::from_mode(0o777)).unwrap();
-    let ran = home.run_in_vain(&words);
+    let ran = home.run_unchanged(&words);
     refused(&ran, "add", &home.path().join(DATA));
 }

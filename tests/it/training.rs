@@ -102,7 +102,7 @@ fn large_code_is_put_on_volume() {
     assert!(!jobs.contains("kf-load"), "{jobs}");
     let mut missing = train(&["--pvc", "dta"]);
     missing[1] = "other";
-    let ran = home.run_in_vain(missing).code(5);
+    let ran = home.run_unchanged(missing).code(5);
     assert!(ran.stderr.contains("no volume claim `dta` in"), "{}", ran.transcript());
 }
 
@@ -118,10 +118,10 @@ fn from_dir_is_checked_before_anything_is_stored() {
     // A missing directory and too much code are refused.
     let mut elsewhere = train(&[]);
     elsewhere[5] = "missing";
-    let ran = home.run_in_vain(elsewhere).code(2);
+    let ran = home.run_unchanged(elsewhere).code(2);
     assert!(ran.stderr.starts_with("error: train: `missing` cannot be read"), "{}", ran.transcript());
     fs_err::write(home.path().join("src/large.bin"), vec![0; 2 << 20]).unwrap();
-    kf_snapshot!(home.run_in_vain(train(&[])), @"
+    kf_snapshot!(home.run_unchanged(train(&[])), @"
     exit: 2
     ----- stdout -----
     ----- stderr -----
@@ -137,8 +137,8 @@ fn viewer_cannot_upload_code() {
     let home = team.home(User::Viewer, &["train"]);
     write_code(&home, "from here");
     let before = team.versions();
-    home.run_in_vain(train(&[])).code(4);
-    home.run_in_vain(train(&["--pvc", "data"])).code(4);
+    home.run_unchanged(train(&[])).code(4);
+    home.run_unchanged(train(&["--pvc", "data"])).code(4);
     assert_eq!(team.versions(), before);
     // A viewer can list runtimes.
     kf_snapshot!(home.run(["train", "--list-runtimes"]), @"
@@ -182,7 +182,7 @@ fn pytorch_job_trains_with_training_operator() {
     assert!(ran.stderr.lines().last().unwrap().starts_with("train: mnist complete"), "{}", ran.transcript());
     let viewer = team.home(User::Viewer, &["train"]);
     fs_err::write(viewer.path().join("job.yaml"), PYTORCH_JOB).unwrap();
-    let refused = viewer.run_in_vain(["train", "other", "job.yaml"]).code(4);
+    let refused = viewer.run_unchanged(["train", "other", "job.yaml"]).code(4);
     assert!(refused.stderr.contains("pytorchjobs.kubeflow.org"), "{}", refused.transcript());
 }
 

@@ -82,11 +82,11 @@ fn interrupted_search_resumes() {
     assert!(compared.stdout.lines().next().unwrap().contains("TRIAL 1"), "{}", compared.transcript());
     let mut other = TUNE;
     other[1] = "mine";
-    let refused = viewer.run_in_vain(other).code(4);
+    let refused = viewer.run_unchanged(other).code(4);
     assert!(refused.stderr.contains("your own rights"), "{}", refused.transcript());
     let mut other = TUNE;
     other[7] = "4";
-    let refused = home.run_in_vain(other).code(1);
+    let refused = home.run_unchanged(other).code(1);
     assert!(refused.stderr.contains("--seed is 4 and was 3"), "{}", refused.transcript());
 }
 
@@ -147,18 +147,18 @@ fn katib_trials_run_and_show_logs() {
     assert_eq!(trials(&viewer.run(["tune", "lr", "-o", "json"]).success()), all);
     let mut other = tune(&flags, "10");
     other[1] = "mine";
-    viewer.run_in_vain(other).code(4);
+    viewer.run_unchanged(other).code(4);
 
     // Katib has deleted the jobs of the trials.
     until_true("the trials' pods are gone", || objects(&team, "pods,trainjobs").is_empty());
-    let logs = home.run_in_vain(["logs", "experiment/lr"]).code(5);
+    let logs = home.run_unchanged(["logs", "experiment/lr"]).code(5);
     assert!(logs.stderr.contains("Katib deletes the job of an ended trial"), "{}", logs.transcript());
     assert!(logs.stderr.ends_with("hint: kf status experiment/lr\n"), "{}", logs.transcript());
     home.run(["status", "experiment/lr"]).success();
 
     // The experiment cannot be extended.
     let more = ["--param", "lr=0.1:0.5", "--max-trials", "6", "--parallel", "1"];
-    let refused = home.run_in_vain(tune(&more, "10")).code(1);
+    let refused = home.run_unchanged(tune(&more, "10")).code(1);
     assert!(refused.stderr.contains("its spec.resumePolicy is Never"), "{}", refused.transcript());
     assert!(
         refused.stderr.contains("\nhint: tune: kf tune lr-2 --objective loss"),
@@ -182,12 +182,12 @@ fn max_trials_below_default_parallelism_is_accepted() {
     let long = "a".repeat(41);
     let mut words = tune(&["--param", "lr=0.1:1"], "0");
     words[1] = &long;
-    let refused = home.run_in_vain(words).code(2);
+    let refused = home.run_unchanged(words).code(2);
     assert!(refused.stderr.contains("is too long: at most 39 characters"), "{}", refused.transcript());
     let file = "apiVersion: kubeflow.org/v1beta1\nkind: Experiment\nmetadata: {name: lr}\nspec: {maxTrialCount: 1}\n";
     let path = home.path().join("lr.yaml");
     fs_err::write(&path, file).unwrap();
-    let refused = home.run_in_vain(["tune", "lr", path.to_str().unwrap()]).code(2);
+    let refused = home.run_unchanged(["tune", "lr", path.to_str().unwrap()]).code(2);
     assert!(
         refused
             .stderr
@@ -247,7 +247,7 @@ fn experiment_deleted_in_foreground_is_recreated() {
         status.contains("waiting for suggestion service: cannot pull image kf.test/nosuch:1")
     });
     assert!(!status.contains("deployment"), "{status}");
-    let refused = home.run_in_vain(["remove", "deployment/lr-random", "--yes"]).code(2);
+    let refused = home.run_unchanged(["remove", "deployment/lr-random", "--yes"]).code(2);
     assert!(refused.stderr.ends_with("hint: kf remove experiment/lr\n"), "{}", refused.transcript());
 
     let uid = || team.admin(&["get", "deployments", "-o", "jsonpath={.items[*].metadata.uid}"]);
@@ -286,7 +286,7 @@ fn experiment_without_katib_is_listed_and_removed() {
     let ran = home.run(["remove", "lr"]).success();
     assert_eq!(ran.stdout, "experiment/lr removed\n", "{}", ran.transcript());
     assert_eq!(objects(&team, "trainjobs,pods"), "");
-    home.run_in_vain(["remove", "lr"]).code(5);
+    home.run_unchanged(["remove", "lr"]).code(5);
 }
 
 #[test]
@@ -296,7 +296,7 @@ fn hint_repeats_command_line_with_one_flag_changed() {
     let search = ["tune", "lr", "--engine=trainer", "--param", "lr=1,2", "--objective", "loss", "--minimize"];
     let more = ["--runtime", "nope", "--explain", "--", "train", "--lr=${lr}"];
     let words = [&["-n", team.name()][..], &search, &more].concat();
-    let ran = home.run_in_vain(words).code(5);
+    let ran = home.run_unchanged(words).code(5);
     let hint = format!(
         "hint: kf -n {} {} --runtime kf-test -- train '--lr=${{lr}}'\n",
         team.name(),

@@ -45,7 +45,7 @@ fn verbose_failure_logs_transport_error() {
         contexts: [{name: c, context: {cluster: c, user: u}}]}"#;
     fs_err::write(&kubeconfig, text).unwrap();
     let home = home.kubeconfig(&kubeconfig);
-    let ran = home.run_in_vain(["whoami", "-vvv"]).code(7);
+    let ran = home.run_unchanged(["whoami", "-vvv"]).code(7);
     assert!(ran.stderr.contains("DEBUG call{"), "{}", ran.transcript());
     assert!(ran.stderr.contains("request failed error="), "{}", ran.transcript());
     for word in ["proxy-word", "token-word"] {
@@ -60,9 +60,9 @@ fn verbose_failure_prints_causes() {
     fs_err::write(home.path().join("plugin.toml"), "format = 1\nname = \"x\"\n").unwrap();
     let wasm = home.path().join("x.wasm").display().to_string();
     let add = ["command", "add", &wasm];
-    let quiet = home.run_in_vain(add).code(2);
+    let quiet = home.run_unchanged(add).code(2);
     assert!(!quiet.stderr.contains("caused by"), "{}", quiet.transcript());
-    kf_snapshot!(home.run_in_vain(add.iter().chain(&["-v"])), @r#"
+    kf_snapshot!(home.run_unchanged(add.iter().chain(&["-v"])), @r#"
     exit: 2
     ----- stdout -----
     ----- stderr -----
@@ -73,7 +73,7 @@ fn verbose_failure_prints_causes() {
           | ^^^^
         unknown field `name`, expected one of `format`, `plugin`, `permissions`
     "#);
-    let json = home.run_in_vain(add.iter().chain(&["-v", "-o", "json"]));
+    let json = home.run_unchanged(add.iter().chain(&["-v", "-o", "json"]));
     let error: serde_json::Value = serde_json::from_str(&json.stderr).unwrap();
     assert!(error["error"]["causes"][0].as_str().unwrap().contains("line 2"), "{error}");
 }
@@ -81,7 +81,7 @@ fn verbose_failure_prints_causes() {
 #[test]
 fn invalid_or_foreign_log_filter_is_refused() {
     let home = Home::empty().env("KF_LOG", "kf_cluster=loud");
-    kf_snapshot!(home.run_in_vain(["command", "list"]), @r#"
+    kf_snapshot!(home.run_unchanged(["command", "list"]), @r#"
     exit: 2
     ----- stdout -----
     ----- stderr -----
@@ -90,7 +90,7 @@ fn invalid_or_foreign_log_filter_is_refused() {
     "#);
     // Events of libraries are never shown, as they may contain headers.
     let home = Home::empty().env("KF_LOG", "info,hyper=trace");
-    kf_snapshot!(home.run_in_vain(["command", "list"]), @"
+    kf_snapshot!(home.run_unchanged(["command", "list"]), @"
     exit: 2
     ----- stdout -----
     ----- stderr -----

@@ -39,10 +39,10 @@ pub struct Questions<'a> {
 pub struct Checkup {
     pub reached: Reached,
     /// When the credentials expire, if they contain that.
-    pub credentials_end: Option<Timestamp>,
+    pub credentials_expiry: Option<Timestamp>,
     /// The source and the output of a credential plugin that failed. The output may name accounts and requests, so it
     /// is for the user alone.
-    pub plugin_words: Option<(String, String)>,
+    pub plugin_output: Option<(String, String)>,
     /// `None` if the server did not accept a request.
     pub answers: Option<Answers>,
 }
@@ -89,11 +89,11 @@ pub async fn checkup(connection: &Connection, questions: Questions<'_>) -> Check
         Reached::Server(_) => Some(ask(connection, questions).await),
         Reached::Refused(_) | Reached::NoCredentials(_) | Reached::Failed(_) => None,
     };
-    let plugin_words = connection.plugin_words();
-    let withheld = Withheld { secrets: connection.secrets().await, plugin_words: plugin_words.as_ref() };
+    let plugin_output = connection.plugin_output();
+    let withheld = Withheld { secrets: connection.secrets().await, plugin_output: plugin_output.as_ref() };
     withheld.reached(&mut reached);
     answers.iter_mut().for_each(|answers| withheld.answers(answers));
-    Checkup { reached, credentials_end: connection.credentials_end().await, plugin_words, answers }
+    Checkup { reached, credentials_expiry: connection.credentials_expiry().await, plugin_output, answers }
 }
 
 async fn reach(connection: &Connection) -> Reached {
@@ -200,7 +200,7 @@ async fn rights(
 /// What answers must not repeat.
 struct Withheld<'a> {
     secrets: Vec<String>,
-    plugin_words: Option<&'a (String, String)>,
+    plugin_output: Option<&'a (String, String)>,
 }
 
 impl Withheld<'_> {
@@ -232,7 +232,7 @@ impl Withheld<'_> {
     }
 
     fn error(&self, error: &mut ApiError) {
-        if let Some((_, words)) = self.plugin_words
+        if let Some((_, words)) = self.plugin_output
             && let Some(message) = error.message.strip_suffix(&format!(": {words}"))
         {
             error.message = message.to_owned();
@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn answers_do_not_repeat_credentials_or_plugin_output() {
         let words = ("the credential plugin aws".to_owned(), "no session for key AKIA7".to_owned());
-        let withheld = Withheld { secrets: vec!["hunter22".to_owned()], plugin_words: Some(&words) };
+        let withheld = Withheld { secrets: vec!["hunter22".to_owned()], plugin_output: Some(&words) };
         let mut error = ApiError::new(
             ErrorCode::Unauthenticated,
             "the credential plugin aws failed (exit status: 1): no session for key AKIA7",

@@ -19,7 +19,7 @@ use kf_cluster::connection::Connection;
 use kf_core::api::{self, KubeApi as _};
 use kf_core::grants::{Ceiling, Consent, Grants, RuleSet, RunFlags};
 use kf_core::names::Namespace;
-use kf_plugin_sdk::border::{self, Host as _};
+use kf_plugin_sdk::abi::{self, Host as _};
 use kf_plugin_sdk::testing::FakeHost;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -45,19 +45,19 @@ struct Case {
 
 #[derive(Clone, Debug)]
 enum Request {
-    Get(border::ObjectRef),
-    List(border::Selection, Option<u32>, Option<String>),
-    Watch(border::Selection, String),
-    Create(border::ObjectRef, Value, border::WriteOptions),
-    Apply(border::ObjectRef, Value, border::WriteOptions),
-    Patch(border::ObjectRef, border::PatchKind, Value, border::WriteOptions),
-    Delete(border::ObjectRef, border::DeleteOptions),
-    Log(Pod, border::LogOptions),
-    Exec(Pod, Vec<String>, border::SessionOptions),
-    Attach(Pod, border::SessionOptions),
-    PortForward(Pod, Vec<border::Port>),
-    Http(border::HttpRequest),
-    CanI(border::Access),
+    Get(abi::ObjectRef),
+    List(abi::Selection, Option<u32>, Option<String>),
+    Watch(abi::Selection, String),
+    Create(abi::ObjectRef, Value, abi::WriteOptions),
+    Apply(abi::ObjectRef, Value, abi::WriteOptions),
+    Patch(abi::ObjectRef, abi::PatchKind, Value, abi::WriteOptions),
+    Delete(abi::ObjectRef, abi::DeleteOptions),
+    Log(Pod, abi::LogOptions),
+    Exec(Pod, Vec<String>, abi::SessionOptions),
+    Attach(Pod, abi::SessionOptions),
+    PortForward(Pod, Vec<abi::Port>),
+    Http(abi::HttpRequest),
+    CanI(abi::Access),
     Discover(String),
 }
 
@@ -82,7 +82,7 @@ fn namespaces() -> BoxedStrategy<Option<String>> {
     prop_oneof![2 => Just(None), 1 => mostly(&[NAMESPACE, "team-b"], HOSTILE).prop_map(Some)].boxed()
 }
 
-fn kinds() -> impl Strategy<Value = border::Kind> {
+fn kinds() -> impl Strategy<Value = abi::Kind> {
     let known = select(vec![
         ("", "Pod"),
         ("", "Secret"),
@@ -103,13 +103,13 @@ fn kinds() -> impl Strategy<Value = border::Kind> {
         1 => select(vec!["v1", "v1beta1", "v9", "1", "../v1"]).prop_map(|version| Some(version.to_owned())),
     ];
     (known, version).prop_map(|((group, kind), version)| {
-        let kind = border::Kind::new(group, kind);
-        border::Kind { version, ..kind }
+        let kind = abi::Kind::new(group, kind);
+        abi::Kind { version, ..kind }
     })
 }
 
 /// An object that may exist, or any other.
-fn references() -> BoxedStrategy<border::ObjectRef> {
+fn references() -> BoxedStrategy<abi::ObjectRef> {
     let subresource = prop_oneof![
         5 => Just(None),
         1 => select(vec!["status", "scale", "finalize", "log", "exec", "token", "proxy", "../x", ""])
@@ -122,14 +122,14 @@ fn references() -> BoxedStrategy<border::ObjectRef> {
         ("", "Node", "web-0"),
         ("batch", "Job", "mnist"),
     ]);
-    let existing = existing.prop_map(|(group, kind, name)| border::ObjectRef {
-        kind: border::Kind::new(group, kind),
+    let existing = existing.prop_map(|(group, kind, name)| abi::ObjectRef {
+        kind: abi::Kind::new(group, kind),
         namespace: None,
         name: name.into(),
         subresource: None,
     });
     let anything = (kinds(), namespaces(), names(), subresource);
-    let anything = anything.prop_map(|(kind, namespace, name, subresource)| border::ObjectRef {
+    let anything = anything.prop_map(|(kind, namespace, name, subresource)| abi::ObjectRef {
         kind,
         namespace,
         name,
@@ -138,7 +138,7 @@ fn references() -> BoxedStrategy<border::ObjectRef> {
     prop_oneof![existing, anything].boxed()
 }
 
-fn selections() -> impl Strategy<Value = border::Selection> {
+fn selections() -> impl Strategy<Value = abi::Selection> {
     let labels = prop_oneof![
         4 => Just(None),
         4 => select(vec![
@@ -157,7 +157,7 @@ fn selections() -> impl Strategy<Value = border::Selection> {
         1 => "[a-c.=!,\\\\ ]{0,12}".prop_map(Some),
     ];
     (kinds(), any::<bool>(), namespaces(), labels, fields).prop_map(
-        |(kind, everywhere, namespace, labels, fields)| border::Selection {
+        |(kind, everywhere, namespace, labels, fields)| abi::Selection {
             kind,
             everywhere,
             namespace,
@@ -228,14 +228,14 @@ fn json_patches() -> BoxedStrategy<Value> {
     prop_oneof![9 => list, 1 => Just(json!({"path": "/spec"}))].boxed()
 }
 
-fn write_options() -> impl Strategy<Value = border::WriteOptions> {
-    (any::<bool>(), any::<bool>()).prop_map(|(dry_run, force)| border::WriteOptions { dry_run, force })
+fn write_options() -> impl Strategy<Value = abi::WriteOptions> {
+    (any::<bool>(), any::<bool>()).prop_map(|(dry_run, force)| abi::WriteOptions { dry_run, force })
 }
 
 fn patches() -> impl Strategy<Value = Request> {
-    let merge = bodies().prop_map(|body| (border::PatchKind::Merge, body));
-    let strategic = bodies().prop_map(|body| (border::PatchKind::Strategic, body));
-    let json = json_patches().prop_map(|body| (border::PatchKind::Json, body));
+    let merge = bodies().prop_map(|body| (abi::PatchKind::Merge, body));
+    let strategic = bodies().prop_map(|body| (abi::PatchKind::Strategic, body));
+    let json = json_patches().prop_map(|body| (abi::PatchKind::Json, body));
     (references(), prop_oneof![merge, strategic, json], write_options())
         .prop_map(|(object, (kind, body), options)| Request::Patch(object, kind, body, options))
 }
@@ -247,8 +247,8 @@ fn deletes() -> impl Strategy<Value = Request> {
     ];
     let grace = select(vec![None, None, Some(0), Some(30)]);
     (references(), any::<bool>(), grace, uid).prop_map(|(object, dry_run, grace_period_seconds, uid)| {
-        let propagation = border::Propagation::Background;
-        Request::Delete(object, border::DeleteOptions { dry_run, propagation, grace_period_seconds, uid })
+        let propagation = abi::Propagation::Background;
+        Request::Delete(object, abi::DeleteOptions { dry_run, propagation, grace_period_seconds, uid })
     })
 }
 
@@ -260,9 +260,9 @@ fn containers() -> BoxedStrategy<Option<String>> {
     prop_oneof![3 => Just(None), 1 => mostly(&["main", "side"], HOSTILE).prop_map(Some)].boxed()
 }
 
-fn sessions() -> BoxedStrategy<border::SessionOptions> {
+fn sessions() -> BoxedStrategy<abi::SessionOptions> {
     (containers(), any::<bool>(), any::<bool>())
-        .prop_map(|(container, stdin, tty)| border::SessionOptions { container, stdin, tty })
+        .prop_map(|(container, stdin, tty)| abi::SessionOptions { container, stdin, tty })
         .boxed()
 }
 
@@ -280,14 +280,14 @@ fn http_requests() -> impl Strategy<Value = Request> {
         mostly(&["default", "pipelines"], HOSTILE),
         mostly(&["pipelines.example"], &["", "a b", server::AUDIENCE]),
     )
-        .prop_map(|(service_account, audience)| border::Bearer { service_account, audience });
-    let method = select(vec![border::Method::Get, border::Method::Head, border::Method::Post]);
+        .prop_map(|(service_account, audience)| abi::Bearer { service_account, audience });
+    let method = select(vec![abi::Method::Get, abi::Method::Head, abi::Method::Post]);
     let headers = prop_oneof![3 => Just(vec![]), 1 => prop::collection::vec(header, 1..3)];
     let bearer = prop_oneof![Just(None), bearer.prop_map(Some)];
     (pods(), select(vec![8080u16, 8080, 8080, 0]), method, path, headers, bearer).prop_map(
         |((namespace, pod), port, method, path, headers, bearer)| {
             let headers = headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-            Request::Http(border::HttpRequest {
+            Request::Http(abi::HttpRequest {
                 namespace,
                 pod,
                 port,
@@ -307,7 +307,7 @@ fn questions() -> impl Strategy<Value = Request> {
     let resource = mostly(&["pods", "pods/log", "jobs"], &["", "*", "pods/", "pods/log/x", "a b"]);
     (verb, mostly(&["", "batch"], &["..", "a b"]), resource, namespaces(), name).prop_map(
         |(verb, group, resource, namespace, name)| {
-            Request::CanI(border::Access { verb, group, resource, namespace, name })
+            Request::CanI(abi::Access { verb, group, resource, namespace, name })
         },
     )
 }
@@ -330,14 +330,14 @@ fn requests() -> BoxedStrategy<Request> {
         patches(),
         deletes(),
         (pods(), containers()).prop_map(|(pod, container)| {
-            Request::Log(pod, border::LogOptions { container, ..border::LogOptions::default() })
+            Request::Log(pod, abi::LogOptions { container, ..abi::LogOptions::default() })
         }),
         (pods(), command, sessions()).prop_map(|(pod, command, options)| {
             Request::Exec(pod, command.into_iter().map(str::to_owned).collect(), options)
         }),
         (pods(), sessions()).prop_map(|(pod, options)| Request::Attach(pod, options)),
         (pods(), prop::collection::vec(port, 0..3)).prop_map(|(pod, ports)| {
-            let ports = ports.into_iter().map(|remote| border::Port { local: 0, remote });
+            let ports = ports.into_iter().map(|remote| abi::Port { local: 0, remote });
             Request::PortForward(pod, ports.collect())
         }),
         http_requests(),
@@ -494,11 +494,11 @@ fn fake(case: &Case) -> Outcome {
     answer.map_err(|error| format!("{:?}", error.code))
 }
 
-fn kind(kind: &border::Kind) -> api::Kind {
+fn kind(kind: &abi::Kind) -> api::Kind {
     api::Kind { group: kind.group.clone(), version: kind.version.clone(), kind: kind.kind.clone() }
 }
 
-fn reference(object: &border::ObjectRef) -> api::ObjectRef {
+fn reference(object: &abi::ObjectRef) -> api::ObjectRef {
     api::ObjectRef {
         kind: kind(&object.kind),
         namespace: object.namespace.clone(),
@@ -507,7 +507,7 @@ fn reference(object: &border::ObjectRef) -> api::ObjectRef {
     }
 }
 
-fn selection(what: &border::Selection) -> api::Selection {
+fn selection(what: &abi::Selection) -> api::Selection {
     api::Selection {
         kind: kind(&what.kind),
         reach: if what.everywhere { api::Reach::AllNamespaces } else { api::Reach::Namespaced },
@@ -521,12 +521,12 @@ fn pod((namespace, name): &Pod) -> api::PodRef {
     api::PodRef { namespace: namespace.clone(), name: name.clone() }
 }
 
-fn session(options: &border::SessionOptions) -> api::SessionOptions {
-    let border::SessionOptions { container, stdin, tty } = options.clone();
+fn session(options: &abi::SessionOptions) -> api::SessionOptions {
+    let abi::SessionOptions { container, stdin, tty } = options.clone();
     api::SessionOptions { container, stdin, tty }
 }
 
-fn written(options: border::WriteOptions) -> api::WriteOptions {
+fn written(options: abi::WriteOptions) -> api::WriteOptions {
     api::WriteOptions { dry_run: options.dry_run, force: options.force }
 }
 
@@ -567,9 +567,9 @@ async fn broker(case: &Case) -> Outcome {
         }
         Request::Patch(object, kind, body, options) => {
             let kind = match kind {
-                border::PatchKind::Merge => api::PatchKind::Merge,
-                border::PatchKind::Json => api::PatchKind::Json,
-                border::PatchKind::Strategic => api::PatchKind::Strategic,
+                abi::PatchKind::Merge => api::PatchKind::Merge,
+                abi::PatchKind::Json => api::PatchKind::Json,
+                abi::PatchKind::Strategic => api::PatchKind::Strategic,
             };
             broker.patch(reference(object), kind, body.clone(), written(*options)).await.map(drop)
         }
@@ -600,8 +600,8 @@ async fn broker(case: &Case) -> Outcome {
                 pod: pod(&(request.namespace.clone(), request.pod.clone())),
                 port: request.port,
                 method: match request.method {
-                    border::Method::Get => api::HttpMethod::Get,
-                    border::Method::Head => api::HttpMethod::Head,
+                    abi::Method::Get => api::HttpMethod::Get,
+                    abi::Method::Head => api::HttpMethod::Head,
                     _ => api::HttpMethod::Post,
                 },
                 path: request.path.clone(),
@@ -615,7 +615,7 @@ async fn broker(case: &Case) -> Outcome {
             broker.pod_http(request).await.map(drop)
         }
         Request::CanI(question) => {
-            let border::Access { verb, group, resource, namespace, name } = question.clone();
+            let abi::Access { verb, group, resource, namespace, name } = question.clone();
             let question = api::AccessQuestion { verb, group, resource, namespace, name };
             broker.can_i(vec![question]).await.map(drop)
         }
@@ -637,7 +637,7 @@ fn is_known_difference(case: &Case, fake: &Outcome, broker: &Outcome) -> bool {
         if request.bearer.as_ref().is_some_and(|bearer| bearer.audience == server::AUDIENCE));
     match &case.request {
         // It does not support JSON patches.
-        Request::Patch(_, border::PatchKind::Json, ..) => {
+        Request::Patch(_, abi::PatchKind::Json, ..) => {
             fake == &Err("Unsupported".into()) && (broker.is_ok() || broker == &Err("NotFound".into()))
         }
         // It does not know the audiences of the API server.

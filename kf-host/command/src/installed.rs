@@ -1,7 +1,7 @@
 //! The commands of this machine, by name.
 //!
 //! A command was added, and has a receipt in the home, or it is built in. If a name has both, the added one runs, because
-//! the user chose it, unless the built-in one is a newer version by the same author. A [replacement](kf_registry::slot)
+//! the user chose it, unless the built-in one is a newer version by the same author. A [replacement](kf_registry::replacement)
 //! takes precedence over both.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,7 @@ use kf_core::{Failure, PluginName};
 use kf_home::Home;
 use kf_registry::built_in::{self, BuiltIns, Decision};
 use kf_registry::receipt::{self, Receipt};
-use kf_registry::{Error, slot};
+use kf_registry::{Error, replacement};
 
 use crate::rights::Rights;
 
@@ -114,7 +114,7 @@ fn supersedes(built_in: &Receipt, added: &Receipt) -> bool {
 impl Commands<'_> {
     /// The command that runs under a name; none if there is no such command.
     pub fn find(self, name: &PluginName) -> Result<Option<Installed>, Failure> {
-        let resolved = slot::resolve(self.home, name)?;
+        let resolved = replacement::resolve(self.home, name)?;
         let Named { answers, other } = self.named(&resolved)?;
         let Some(receipt) = answers else { return Ok(None) };
         let has_fallback = other.is_some_and(|other| other.blocked.is_none());
@@ -155,7 +155,7 @@ impl Commands<'_> {
             .filter_map(|(name, named)| Some((name, named.ok()?.answers?)))
             .collect();
         let replaced: BTreeMap<PluginName, PluginName> =
-            slot::list(self.home).unwrap_or_default().into_iter().collect();
+            replacement::list(self.home).unwrap_or_default().into_iter().collect();
         let names: BTreeSet<&PluginName> = running.keys().chain(replaced.keys()).collect();
         let installed = |name: &PluginName| {
             let receipt = running.get(replaced.get(name).unwrap_or(name))?;

@@ -7,7 +7,7 @@ use kf_home::lock::NameLock;
 use kf_registry::built_in;
 use kf_registry::receipt::{self, Receipt};
 use kf_registry::store::Store;
-use kf_registry::{Error, slot};
+use kf_registry::{Error, replacement};
 
 use crate::installed::Commands;
 
@@ -19,7 +19,7 @@ const MIN_AGE: Duration = Duration::from_secs(24 * 3600);
 pub fn remove(commands: Commands<'_>, name: &PluginName) -> Result<bool, Failure> {
     let home = commands.home;
     let lock = NameLock::try_acquire(home, name)?;
-    if let Some(replaced) = slot::replaced_by(home, name)?.first() {
+    if let Some(replaced) = replacement::replaced_by(home, name)?.first() {
         return Err(Failure::usage(format!("cannot remove {name}: it replaces {replaced}"))
             .hint(format!("kf command replace {replaced} --restore")));
     }
@@ -32,7 +32,7 @@ pub fn remove(commands: Commands<'_>, name: &PluginName) -> Result<bool, Failure
     if is_on {
         built_in::set_enabled(home, &lock, false)?;
     }
-    slot::restore(home, &lock)?;
+    replacement::restore(home, &lock)?;
     Ok(is_built_in)
 }
 
@@ -59,8 +59,8 @@ pub struct Restored {
 pub fn restore(commands: Commands<'_>, name: &PluginName) -> Result<Restored, Failure> {
     let home = commands.home;
     let lock = NameLock::try_acquire(home, name)?;
-    let is_replaced = slot::of(home, name)?.is_some();
-    slot::restore(home, &lock)?;
+    let is_replaced = replacement::of(home, name)?.is_some();
+    replacement::restore(home, &lock)?;
     let mut removed = None;
     if !is_replaced && commands.built_in.receipt(name)?.is_some() {
         removed = receipt::read(home, name)?;

@@ -316,7 +316,7 @@ fn guest_error(
         return explain(receipt, cluster, &refusal);
     }
     let failure = Failure::new(error.code.into(), error.message).maybe_hint(error.hint);
-    if error.of_host { failure } else { failure.said_by(receipt.name.as_str()) }
+    if error.is_from_host { failure } else { failure.attributed_to(receipt.name.as_str()) }
 }
 
 /// The failure after Ctrl-C.

@@ -35,7 +35,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Whether a retry may succeed: the API server is unreachable, slow or failing.
-    pub fn may_pass(self) -> bool {
+    pub fn is_transient(self) -> bool {
         matches!(self, Self::Unreachable | Self::TimedOut | Self::Internal)
     }
 }
@@ -232,13 +232,13 @@ pub struct Session {
 #[async_trait]
 pub trait SessionWriter: Send + Sync {
     /// Waits while the container does not read.
-    async fn send(&self, input: SessionInput) -> Result<(), SessionOver>;
+    async fn send(&self, input: SessionInput) -> Result<(), SessionEnded>;
 }
 
 /// The session ended before its input did; its output has the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the session is over")]
-pub struct SessionOver;
+pub struct SessionEnded;
 
 /// The output of a session; [`SessionOutput::Exited`] is the last item.
 pub type SessionStream = Pin<Box<dyn Stream<Item = Result<SessionOutput, ApiError>> + Send>>;
@@ -407,8 +407,8 @@ impl From<crate::names::NameError> for ApiError {
     }
 }
 
-impl From<url::Misrouted> for ApiError {
-    fn from(error: url::Misrouted) -> Self {
+impl From<url::PathMismatch> for ApiError {
+    fn from(error: url::PathMismatch) -> Self {
         Self::invalid(error.to_string())
     }
 }

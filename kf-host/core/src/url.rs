@@ -35,12 +35,12 @@ impl Target {
 /// A path that the API server would route to something other than the checked target.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("path {path} does not match the checked target")]
-pub struct Misrouted {
+pub struct PathMismatch {
     pub path: String,
 }
 
 /// The verified path of a target.
-pub fn path(target: &Target) -> Result<String, Misrouted> {
+pub fn path(target: &Target) -> Result<String, PathMismatch> {
     let mut path = if target.group.is_core() {
         "/api".to_owned()
     } else {
@@ -59,7 +59,7 @@ pub fn path(target: &Target) -> Result<String, Misrouted> {
     {
         push(&mut path, last);
     }
-    if matches_target(&path, target) { Ok(path) } else { Err(Misrouted { path }) }
+    if matches_target(&path, target) { Ok(path) } else { Err(PathMismatch { path }) }
 }
 
 fn push(path: &mut String, text: &str) {

@@ -56,7 +56,7 @@ pub(crate) fn to_json(path: &Path, value: &impl Serialize) -> Result<Vec<u8>> {
 
 /// Reads a regular file of at most `max` bytes, or `None` if it does not exist. A link is refused, but the file
 /// may have been written by any user and must not be trusted. For trusted files see [`trusted`](crate::trusted).
-pub fn read_plain(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
+pub fn read_regular_file(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
     let not_plain = || Error::UnsafePath { path: path.to_owned(), reason: Unsafe::NotAFile };
     let file = match open(path, OFlags::RDONLY | REGULAR_FILE, Mode::empty()) {
         Ok(file) => File::from(file),

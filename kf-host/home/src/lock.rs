@@ -11,7 +11,7 @@ use crate::paths::Home;
 
 /// A lock on changes of the command with one name. It is released when it is dropped, or when the process ends.
 ///
-/// Functions that change a receipt or a slot take it as an argument, so that none can run without it.
+/// Functions that change a receipt or a replacement take it as an argument, so that none can run without it.
 #[derive(Debug)]
 pub struct NameLock {
     name: PluginName,

@@ -20,7 +20,7 @@
 //! The crate has two halves. [`publish`] makes such a folder from reviewed text and built components. The
 //! rest is the user's side: [`registries`] (pinned roots), [`trust`] (refresh and fetch), [`index`]
 //! (resolving versions), [`store`] (files by digest), [`receipt`] (installed commands and the user's
-//! consent), [`slot`] (replacements) and [`built_in`] (built-in commands).
+//! consent), [`replacement`] (replacements) and [`built_in`] (built-in commands).
 //!
 //! The crate knows neither Kubernetes nor WebAssembly: permission rules are JSON to it, and components are
 //! bytes. Callers pass the home and the current time. The only environment variables it reads are
@@ -33,7 +33,8 @@ pub mod parts;
 pub mod publish;
 pub mod receipt;
 pub mod registries;
-pub mod slot;
+pub mod replacement;
+
 pub mod source;
 pub mod store;
 pub mod transport;

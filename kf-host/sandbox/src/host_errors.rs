@@ -57,7 +57,7 @@ impl HostErrors {
 
     /// The error that a guest fails with, checked against the errors of the host.
     pub(crate) fn verify(&self, error: GuestError) -> GuestError {
-        let of_host = self
+        let is_from_host = self
             .errors
             .iter()
             .any(|(code, message, hint)| (*code, message, hint) == (error.code, &error.message, &error.hint));
@@ -66,7 +66,7 @@ impl HostErrors {
         } else {
             error.code
         };
-        GuestError { code, of_host, ..error }
+        GuestError { code, is_from_host, ..error }
     }
 }
 
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     fn error(code: ErrorCode, message: &str) -> GuestError {
-        GuestError { code, message: message.to_owned(), hint: None, of_host: false }
+        GuestError { code, message: message.to_owned(), hint: None, is_from_host: false }
     }
 
     #[test]
@@ -108,14 +108,14 @@ mod tests {
         errors.record(ErrorCode::NotFound, "no pod web", Some("kf status"));
         let repeated =
             GuestError { hint: Some("kf status".to_owned()), ..error(ErrorCode::NotFound, "no pod web") };
-        assert!(errors.verify(repeated.clone()).of_host);
-        assert!(!errors.verify(GuestError { hint: None, ..repeated.clone() }).of_host);
-        assert!(!errors.verify(GuestError { code: ErrorCode::Failed, ..repeated.clone() }).of_host);
-        assert!(!errors.verify(GuestError { message: "no pod".to_owned(), ..repeated.clone() }).of_host);
+        assert!(errors.verify(repeated.clone()).is_from_host);
+        assert!(!errors.verify(GuestError { hint: None, ..repeated.clone() }).is_from_host);
+        assert!(!errors.verify(GuestError { code: ErrorCode::Failed, ..repeated.clone() }).is_from_host);
+        assert!(!errors.verify(GuestError { message: "no pod".to_owned(), ..repeated.clone() }).is_from_host);
         for number in 0..1000 {
             errors.record(ErrorCode::NotFound, &number.to_string(), None);
         }
-        assert!(!errors.verify(repeated).of_host && errors.errors.len() == MAX_ERRORS);
+        assert!(!errors.verify(repeated).is_from_host && errors.errors.len() == MAX_ERRORS);
     }
 
     #[test]

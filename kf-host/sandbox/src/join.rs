@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use kf_core::api::{
-    ApiError, ErrorCode, Session, SessionInput, SessionOutput, SessionOver, SessionStream, SessionWriter,
+    ApiError, ErrorCode, Session, SessionEnded, SessionInput, SessionOutput, SessionStream, SessionWriter,
     TerminalSize,
 };
 use kf_core::terminal::{Input, Stream, Terminal};
@@ -208,7 +208,7 @@ struct InputQueue {
     is_over: bool,
 }
 
-type Sending = Pin<Box<dyn Future<Output = Result<(), SessionOver>> + Send>>;
+type Sending = Pin<Box<dyn Future<Output = Result<(), SessionEnded>> + Send>>;
 
 impl InputQueue {
     fn new(input: Arc<dyn SessionWriter>) -> Self {

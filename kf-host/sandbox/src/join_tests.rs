@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use futures_util::stream;
-use kf_core::api::SessionOver;
+use kf_core::api::SessionEnded;
 use kf_core::ui::Silent;
 
 use super::*;
@@ -16,8 +16,8 @@ struct Received(tokio::sync::mpsc::Sender<SessionInput>);
 
 #[async_trait]
 impl SessionWriter for Received {
-    async fn send(&self, input: SessionInput) -> Result<(), SessionOver> {
-        self.0.send(input).await.map_err(|_| SessionOver)
+    async fn send(&self, input: SessionInput) -> Result<(), SessionEnded> {
+        self.0.send(input).await.map_err(|_| SessionEnded)
     }
 }
 

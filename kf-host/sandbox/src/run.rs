@@ -86,7 +86,7 @@ pub struct GuestError {
     pub message: String,
     pub hint: Option<String>,
     /// Whether it is exactly an error that the host returned.
-    pub of_host: bool,
+    pub is_from_host: bool,
 }
 
 /// A completion candidate.

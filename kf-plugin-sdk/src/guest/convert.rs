@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
+use crate::abi::{Kind, ObjectRef, Page, Selection, SessionOptions, WriteOptions};
 use crate::bindings::kf::plugin as abi;
-use crate::border::{Kind, ObjectRef, Page, Selection, SessionOptions, WriteOptions};
 use crate::error::{Error, ErrorCode, Result};
 use crate::tree;
 use crate::ui::{Column, Row, Tone};

@@ -7,9 +7,9 @@ use std::any::Any;
 use serde_json::Value;
 
 use self::convert::*;
+use crate::abi::*;
 use crate::bindings::kf::plugin as abi;
 use crate::bindings::{Candidate as AbiCandidate, CompletionRequest as AbiRequest, Guest};
-use crate::border::*;
 use crate::error::{Error, Result};
 use crate::kf::Kf;
 use crate::run::Command;

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::yaml::{self, Dialect};
+use crate::abi::Kind;
 use crate::args::FileArg;
-use crate::border::Kind;
 use crate::command_line::CommandLine;
 use crate::error::{Error, Result};
 use crate::kf::Kf;

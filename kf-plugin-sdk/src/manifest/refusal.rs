@@ -10,7 +10,7 @@ const SCHEMA_MISMATCH: &str = "failed to create typed patch object ";
 /// Webhooks and schemas wrap the reason: `admission webhook "…" denied the request: spec.x: Invalid value:
 /// v1alpha1.RuntimeRef{Name:"…", …}: …`. The name of the webhook and the Go struct are removed. Errors about missing
 /// permissions are returned unchanged.
-pub fn plain_refusal(error: Error, what: &str) -> Error {
+pub fn shorten_rejection(error: Error, what: &str) -> Error {
     let readable = matches!(
         error.code,
         ErrorCode::Invalid | ErrorCode::Failed | ErrorCode::Internal | ErrorCode::Conflict
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     fn plain(message: &str) -> String {
-        plain_refusal(Error::invalid(message), "the training job").message
+        shorten_rejection(Error::invalid(message), "the training job").message
     }
 
     #[test]
@@ -205,7 +205,7 @@ mod tests {
     fn unknown_field_is_invalid_input() {
         let message = "failed to create typed patch object (team-a/mnist; trainer.kubeflow.org/v1alpha1, \
                        Kind=TrainJob): .spec.trainr: field not declared in schema";
-        let error = plain_refusal(Error::new(ErrorCode::Internal, message), "the training job");
+        let error = shorten_rejection(Error::new(ErrorCode::Internal, message), "the training job");
         assert_eq!(error.code, ErrorCode::Invalid);
         let expected = "the cluster rejected the training job: .spec.trainr: field not declared in schema";
         assert_eq!(error.message, expected);
@@ -214,6 +214,6 @@ mod tests {
     #[test]
     fn forbidden_error_is_unchanged() {
         let forbidden = Error::forbidden("you may not patch trainjobs in team-a").hint("ask bob");
-        assert_eq!(plain_refusal(forbidden.clone(), "the training job"), forbidden);
+        assert_eq!(shorten_rejection(forbidden.clone(), "the training job"), forbidden);
     }
 }

@@ -5,10 +5,10 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::{Document, Object, Watch};
-use crate::all_namespaces::Lists;
 #[cfg(target_arch = "wasm32")]
-use crate::border::Host;
-use crate::border::{DeleteOptions, HostHandle, Kind, ObjectRef, Page, PatchKind, Selection, WriteOptions};
+use crate::abi::Host;
+use crate::abi::{DeleteOptions, HostHandle, Kind, ObjectRef, Page, PatchKind, Selection, WriteOptions};
+use crate::all_namespaces::Lists;
 use crate::error::{Error, ErrorCode, Optional, Result};
 
 /// The error for a dry run if a webhook has side effects.
@@ -151,12 +151,12 @@ impl<T: Document> Api<T> {
     /// Applies an object as a dry run and returns the result. Returns `None` if a webhook does not support dry runs, so
     /// that the real apply can follow; with `--dry-run` it is an error, as there is no other result to show.
     pub fn check_apply(&self, object: &T, force: bool) -> Result<Option<T>> {
-        self.checked(self.apply_with(object, WriteOptions { force, ..WriteOptions::CHECK_ONLY }))
+        self.checked(self.apply_with(object, WriteOptions { force, ..WriteOptions::DRY_RUN }))
     }
 
     /// Creates an object as a dry run; see [`Self::check_apply`].
     pub fn check_create(&self, object: &T) -> Result<Option<T>> {
-        self.checked(self.create_with(object, WriteOptions::CHECK_ONLY))
+        self.checked(self.create_with(object, WriteOptions::DRY_RUN))
     }
 
     fn checked(&self, answer: Result<T>) -> Result<Option<T>> {
@@ -183,7 +183,7 @@ impl<T: Document> Api<T> {
     }
 
     /// Patches a subresource of an object.
-    pub fn patch_below(
+    pub fn patch_subresource(
         &self,
         name: &str,
         subresource: &str,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Document;
-use crate::border::Kind;
+use crate::abi::Kind;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 
@@ -142,7 +142,7 @@ impl Object {
     }
 
     /// Returns whether it is the result of a dry run, requested by `--dry-run` or
-    /// [`WriteOptions::CHECK_ONLY`](crate::border::WriteOptions::CHECK_ONLY), and not stored in the cluster.
+    /// [`WriteOptions::DRY_RUN`](crate::abi::WriteOptions::DRY_RUN), and not stored in the cluster.
     pub fn is_dry_run(&self) -> bool {
         self.bool("/metadata/dryRun") == Some(true)
     }

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::{Api, Change, Object, Reflector};
-use crate::border::Pollable;
+use crate::abi::Pollable;
 use crate::error::{Error, Result};
 use crate::kf::Kf;
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{Api, Document, Object, Watch};
-use crate::border::{EventKind, Pollable};
+use crate::abi::{EventKind, Pollable};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorCode, Result};
 use crate::kf::Kf;
@@ -96,7 +96,7 @@ impl<T: Document> Reflector<T> {
                         EventKind::Deleted => Change::Deleted(event.object),
                     })
                     .collect()),
-                Err(error) if !self.may_pass(&error) => Err(error),
+                Err(error) if !self.is_transient(&error) => Err(error),
                 _ => self.relist(),
             },
             State::Lost(_, until) => {
@@ -113,7 +113,7 @@ impl<T: Document> Reflector<T> {
                 (self.pause, self.refusals) = (PAUSE, 0);
                 Ok(vec![Change::All(objects)])
             }
-            Err(error) if self.may_pass(&error) => {
+            Err(error) if self.is_transient(&error) => {
                 self.state = State::Lost(error, self.kf.now().plus(self.pause));
                 self.pause = (self.pause * 2).min(MAX_PAUSE);
                 Ok(Vec::new())
@@ -122,11 +122,11 @@ impl<T: Document> Reflector<T> {
         }
     }
 
-    fn may_pass(&mut self, error: &Error) -> bool {
+    fn is_transient(&mut self, error: &Error) -> bool {
         if error.is(ErrorCode::Forbidden) || error.is(ErrorCode::NotFound) {
             self.refusals += 1;
             return self.refusals <= MAX_REFUSALS;
         }
-        error.is(ErrorCode::Expired) || error.may_pass()
+        error.is(ErrorCode::Expired) || error.is_transient()
     }
 }

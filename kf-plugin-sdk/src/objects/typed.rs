@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Document;
-use crate::border::Kind;
+use crate::abi::Kind;
 use crate::error::Result;
 
 /// A struct of `k8s-openapi`: a built-in kind with typed fields.

@@ -1,7 +1,7 @@
 use std::marker::PhantomData;
 
 use super::{Document, Object};
-use crate::border::{Event, Pollable, WatchSource};
+use crate::abi::{Event, Pollable, WatchSource};
 use crate::error::Result;
 
 /// A watch on a selection.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::host::FakeHost;
 use super::sessions::FakeProcess;
 use super::streams::{FakeForward, FakeLive, FakeLogStream, FakeProgress, FakeWatch, when};
-use crate::border::*;
+use crate::abi::*;
 use crate::error::{Error, Result};
 use crate::ui::{Column, Format, Row};
 

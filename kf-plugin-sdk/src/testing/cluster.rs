@@ -7,7 +7,7 @@ use kf_core::names::{Group, KindName, NameError, Plural, Version};
 use serde_json::Value;
 
 use super::manifest::Rights;
-use crate::border::{DeleteOptions, Event, EventKind, Identity, Kind, ObjectRef, ServedKind};
+use crate::abi::{DeleteOptions, Event, EventKind, Identity, Kind, ObjectRef, ServedKind};
 use crate::error::Error;
 use crate::objects::Object;
 
@@ -91,7 +91,7 @@ impl FakeCluster {
     }
 
     /// Adds a subresource of an object, such as `scale`.
-    pub fn put_below(&mut self, kind: &str, name: &str, subresource: &str, document: impl Into<Value>) {
+    pub fn put_subresource(&mut self, kind: &str, name: &str, subresource: &str, document: impl Into<Value>) {
         let key = (Kind::from(kind).kind, name.to_owned(), subresource.to_owned());
         self.below.insert(key, document.into());
     }
@@ -223,7 +223,7 @@ impl FakeCluster {
     }
 
     /// Fails writes of a kind that have a value at this pointer, as a schema without the field would.
-    pub fn fail_with(&mut self, kind: &str, pointer: &str, error: Error) {
+    pub fn fail_field(&mut self, kind: &str, pointer: &str, error: Error) {
         self.fields.push((kind.into(), pointer.into(), error));
     }
 

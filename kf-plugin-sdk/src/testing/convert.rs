@@ -2,7 +2,7 @@
 
 use kf_core::api;
 
-use crate::border::{
+use crate::abi::{
     Access, DeleteOptions, HttpRequest, Kind, Method, ObjectRef, PatchKind, Port, Propagation, Selection,
 };
 use crate::error::{Error, ErrorCode};
@@ -105,8 +105,8 @@ impl From<kf_core::names::NameError> for Error {
     }
 }
 
-impl From<kf_core::url::Misrouted> for Error {
-    fn from(error: kf_core::url::Misrouted) -> Self {
+impl From<kf_core::url::PathMismatch> for Error {
+    fn from(error: kf_core::url::PathMismatch) -> Self {
         api::ApiError::from(error).into()
     }
 }

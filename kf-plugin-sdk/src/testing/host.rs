@@ -11,7 +11,7 @@ use super::cluster::FakeCluster;
 use super::manifest::{Package, Rights};
 use super::sessions::FakeSessions;
 use super::terminal::Terminal;
-use crate::border::{Context, Selected};
+use crate::abi::{Context, Selected};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::kf::Kf;

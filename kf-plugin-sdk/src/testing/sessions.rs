@@ -7,7 +7,7 @@ use kf_core::request::{Place, Request, check_command, check_ports};
 use super::convert;
 use super::host::FakeHost;
 use super::streams::when;
-use crate::border::*;
+use crate::abi::*;
 use crate::error::{Error, Result};
 use crate::objects::Object;
 use crate::sessions::Said;

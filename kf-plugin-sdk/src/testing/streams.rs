@@ -3,7 +3,7 @@ use std::cell::Cell;
 
 use super::host::FakeHost;
 use super::verbs::Listing;
-use crate::border::*;
+use crate::abi::*;
 use crate::error::{Error, Result};
 use crate::ui::{Column, Row};
 

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::cluster::{FakeCluster, Key, Write};
 use super::convert;
-use crate::border::{
+use crate::abi::{
     Access as AccessQuestion, DeleteOptions, Event, Kind, ObjectRef, Page, PatchKind, Selection, ServedKind,
     Verdict, WriteOptions,
 };
@@ -178,7 +178,7 @@ impl FakeCluster {
     fn check_readable(&self, place: &Place, is_apply: bool) -> Result<()> {
         let Some(rights) = &self.rights else { return Ok(()) };
         let is_seen = place.is_shown(&rights.grants) && !place.is_secret_without_data(&rights.grants);
-        if is_seen && (is_apply || place.may_take_over(&rights.grants)) {
+        if is_seen && (is_apply || place.can_take_over(&rights.grants)) {
             return Ok(());
         }
         let whole = Place { subresource: None, ..place.clone() };

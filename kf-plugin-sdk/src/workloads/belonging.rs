@@ -1,4 +1,4 @@
-use super::ComponentKind;
+use super::WorkloadKind;
 use super::kinds::PodsBy;
 use crate::objects::Object;
 
@@ -7,28 +7,28 @@ use crate::objects::Object;
 ///
 /// Owners outside the catalogue are returned by their kind, such as `daemonset`. Pods of a training job name only its
 /// job set, which has the same name.
-pub fn component_of(pod: &Object) -> (String, String) {
+pub fn workload_of(pod: &Object) -> (String, String) {
     if let Some((kind, name)) = by_label(pod) {
         return (kind.word().to_owned(), name.to_owned());
     }
     match pod.controller() {
-        None => (ComponentKind::Pod.word().to_owned(), pod.name().to_owned()),
+        None => (WorkloadKind::Pod.word().to_owned(), pod.name().to_owned()),
         Some(("ReplicaSet", name)) => match deployment(pod, name) {
-            Some(deployment) => (ComponentKind::Deployment.word().to_owned(), deployment.to_owned()),
+            Some(deployment) => (WorkloadKind::Deployment.word().to_owned(), deployment.to_owned()),
             None => ("replicaset".to_owned(), name.to_owned()),
         },
         Some((kind, name)) => (kind.to_lowercase(), name.to_owned()),
     }
 }
 
-fn by_label(pod: &Object) -> Option<(ComponentKind, &str)> {
-    ComponentKind::ALL.into_iter().find_map(|kind| {
+fn by_label(pod: &Object) -> Option<(WorkloadKind, &str)> {
+    WorkloadKind::ALL.into_iter().find_map(|kind| {
         let PodsBy::Label(label) = kind.pods_by() else { return None };
         let name = pod.label(label)?;
         let meant = match kind {
-            ComponentKind::TrainJob => false,
+            WorkloadKind::TrainJob => false,
             // Many other pods have the label `app` too.
-            ComponentKind::Tensorboard => false,
+            WorkloadKind::Tensorboard => false,
             // All legacy jobs share this label; the owner tells them apart.
             kind if kind.is_legacy_job() => pod.controller().is_some_and(|(of, _)| of == kind.kind().kind),
             _ => true,
@@ -53,7 +53,7 @@ mod tests {
         let pod = json!({ "kind": "Pod", "metadata": {
             "name": "x-0", "labels": labels, "ownerReferences": owners,
         } });
-        let (kind, name) = component_of(&pod.into());
+        let (kind, name) = workload_of(&pod.into());
         format!("{kind}/{name}")
     }
 

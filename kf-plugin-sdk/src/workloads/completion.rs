@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{ComponentKind, OWN_EXPERIMENT_LABEL, own_experiments, spelled_out};
-use crate::border::Kind;
+use super::{OWN_EXPERIMENT_LABEL, WorkloadKind, own_experiments, spelled_out};
+use crate::abi::Kind;
 use crate::error::Result;
 use crate::kf::Kf;
 use crate::objects::Object;
@@ -12,36 +12,36 @@ use crate::tree::{Candidate, CompletionRequest};
 /// Completes the name of a workload: `NAME`, or `KIND/NAME` if several have the name. Kinds that are not served or
 /// not listable are skipped.
 ///
-/// For `#[kf_plugin_sdk::main(complete = complete_component)]` with the argument marked
+/// For `#[kf_plugin_sdk::main(complete = complete_workload)]` with the argument marked
 /// `#[kf(complete = dynamic)]`.
-pub fn complete_component(request: &CompletionRequest, kf: &Kf) -> Result<Vec<Candidate>> {
-    complete_among(request, kf, &ComponentKind::ALL)
+pub fn complete_workload(request: &CompletionRequest, kf: &Kf) -> Result<Vec<Candidate>> {
+    complete_among(request, kf, &WorkloadKind::ALL)
 }
 
-/// Like [`complete_component`], limited to some kinds.
+/// Like [`complete_workload`], limited to some kinds.
 pub fn complete_among(
     request: &CompletionRequest,
     kf: &Kf,
-    kinds: &[ComponentKind],
+    kinds: &[WorkloadKind],
 ) -> Result<Vec<Candidate>> {
     let word = request.word();
     if let Some((kind, start)) = word.split_once('/') {
         let full = spelled_out(kf, word);
-        let named = ComponentKind::named(full.split_once('/').map_or(kind, |(full, _)| full))?;
+        let named = WorkloadKind::named(full.split_once('/').map_or(kind, |(full, _)| full))?;
         let mut objects = kf.api(named.kind()).list().unwrap_or_default();
-        if named == ComponentKind::Experiment {
-            let jobs = kf.api(ComponentKind::TrainJob.kind()).labels(OWN_EXPERIMENT_LABEL).list();
+        if named == WorkloadKind::Experiment {
+            let jobs = kf.api(WorkloadKind::TrainJob.kind()).labels(OWN_EXPERIMENT_LABEL).list();
             objects.extend(own_experiments(&jobs.unwrap_or_default()));
         }
         let names = objects.iter().map(Object::name).filter(|name| name.starts_with(start));
         return Ok(names.map(|name| Candidate { value: format!("{kind}/{name}"), help: None }).collect());
     }
-    let mut found: BTreeMap<String, Vec<ComponentKind>> = BTreeMap::new();
+    let mut found: BTreeMap<String, Vec<WorkloadKind>> = BTreeMap::new();
     let asked: Vec<_> = kinds.iter().map(|kind| kind.kind()).collect();
     for (&kind, answer) in kinds.iter().zip(kf.list_many(&asked)) {
         let objects = answer.map(|listed| listed.items).unwrap_or_default();
         // Objects with an owner are only offered by kind: every training job has a job set of the same name.
-        let with_experiments = kinds.contains(&ComponentKind::Experiment);
+        let with_experiments = kinds.contains(&WorkloadKind::Experiment);
         let is_part = |object: &Object| {
             object.controller().is_some()
                 || (with_experiments && object.label(OWN_EXPERIMENT_LABEL).is_some())
@@ -55,8 +55,8 @@ pub fn complete_among(
         let own = own_experiments(objects.iter().filter(|_| with_experiments));
         for experiment in own.iter().filter(|experiment| experiment.name().starts_with(word)) {
             let known = found.entry(experiment.name().to_owned()).or_default();
-            if !known.contains(&ComponentKind::Experiment) {
-                known.push(ComponentKind::Experiment);
+            if !known.contains(&WorkloadKind::Experiment) {
+                known.push(WorkloadKind::Experiment);
             }
         }
     }

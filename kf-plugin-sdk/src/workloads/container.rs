@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::katib::{self, COLLECTOR};
 use super::pod::{exit_text, relevant_end};
-use super::{Component, ComponentKind};
+use super::{Workload, WorkloadKind};
 use crate::error::{Error, Result};
 use crate::objects::Object;
 
@@ -18,7 +18,7 @@ pub(super) const SIDECARS: [&str; 5] = ["istio-proxy", "linkerd-proxy", "queue-p
 /// sidecar. `None` if the pod lists no containers.
 pub(super) fn choose(
     pod: &Object,
-    component: Option<&Component>,
+    component: Option<&Workload>,
     named: Option<&str>,
 ) -> Result<Option<String>> {
     let containers = names(pod, "/spec/containers");
@@ -41,20 +41,20 @@ pub(super) fn choose(
 }
 
 /// Chooses the container whose log to show: that of [`choose`], or the one that its output is redirected to.
-pub(super) fn choose_log(pod: &Object, component: &Component, named: Option<&str>) -> Result<Option<String>> {
+pub(super) fn choose_log(pod: &Object, component: &Workload, named: Option<&str>) -> Result<Option<String>> {
     let chosen = choose(pod, Some(component), named)?;
     Ok(chosen.map(|name| if named.is_some() { name } else { katib::log_of(pod, &name).to_owned() }))
 }
 
 /// Returns the possible names of the main container of a workload.
-fn main_names(component: &Component) -> Vec<&str> {
+fn main_names(component: &Workload) -> Vec<&str> {
     let mut names: Vec<&str> = component.kind.containers().to_vec();
     match component.kind {
-        ComponentKind::Notebook => names.push(&component.name),
-        ComponentKind::Experiment => {
+        WorkloadKind::Notebook => names.push(&component.name),
+        WorkloadKind::Experiment => {
             names.extend(component.object.str("/spec/trialTemplate/primaryContainerName"));
         }
-        ComponentKind::Trial => names.extend(component.object.str("/spec/primaryContainerName")),
+        WorkloadKind::Trial => names.extend(component.object.str("/spec/primaryContainerName")),
         _ => {}
     }
     names

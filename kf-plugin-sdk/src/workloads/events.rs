@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::kf::Kf;
 use crate::objects::Object;
-use crate::skipped::LeftOut;
+use crate::skipped::Skipped;
 
 /// The latest warning event about each object of a namespace. Kubernetes keeps events for an hour.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +35,7 @@ impl Warning {
 impl Events {
     /// Lists the events of the namespace. Empty if they cannot be read or the user has no permission to list them.
     pub fn read(kf: &Kf) -> Result<Self> {
-        let events = LeftOut::optional(kf, "events", Self::list(kf))?;
+        let events = Skipped::optional(kf, "events", Self::list(kf))?;
         Ok(events.map(|events| Self::of(&events)).unwrap_or_default())
     }
 
@@ -44,7 +44,7 @@ impl Events {
         match Self::list(kf) {
             Err(error) if error.is_partial() => Ok(()),
             events => {
-                let events = LeftOut::optional(kf, "events", events)?;
+                let events = Skipped::optional(kf, "events", events)?;
                 *self = events.map(|events| Self::of(&events)).unwrap_or_default();
                 Ok(())
             }

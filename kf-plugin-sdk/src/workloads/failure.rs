@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::container::{self, Run};
 use super::katib::{is_suggestion, log_of};
-use super::{Component, Events, PodState, pod_state, pod_trouble};
+use super::{Events, PodState, Workload, pod_state, pod_trouble};
 use crate::kf::Kf;
 use crate::objects::Object;
 
@@ -28,7 +28,7 @@ pub(super) struct Failures {
 
 impl Failures {
     /// Returns the log of the pod that failed first; without lines if the log cannot be read.
-    pub(super) fn last_words(&self) -> Option<&FailureLog> {
+    pub(super) fn failure_log(&self) -> Option<&FailureLog> {
         self.last.as_ref()
     }
 
@@ -36,7 +36,7 @@ impl Failures {
     pub(super) fn note_all<'p>(
         &mut self,
         kf: &Kf,
-        component: &Component,
+        component: &Workload,
         pods: impl Iterator<Item = &'p Object>,
     ) {
         let mut pods: Vec<_> = pods.collect();
@@ -48,7 +48,7 @@ impl Failures {
 
     /// Records the failure of a pod, once. A later failure of the same rank replaces it; failures of other ranks are
     /// ignored as consequences of the first.
-    pub(super) fn note(&mut self, kf: &Kf, component: &Component, pod: &Object) {
+    pub(super) fn note(&mut self, kf: &Kf, component: &Workload, pod: &Object) {
         if is_suggestion(pod) {
             return;
         }

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use super::katib::EXPERIMENT_LABEL;
-use crate::border::Kind;
+use crate::abi::Kind;
 use crate::error::{Error, Result};
 use crate::kf::Kf;
 use crate::objects::Object;
@@ -15,7 +15,7 @@ use crate::objects::Object;
 ///
 /// Other kinds, such as daemon sets, can still appear as owners of pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ComponentKind {
+pub enum WorkloadKind {
     TrainJob,
     PyTorchJob,
     TFJob,
@@ -89,7 +89,7 @@ const KUBEFLOW: &str = "kubeflow.org";
 const JOB_SET_NAME: PodsBy = PodsBy::Label("jobset.sigs.k8s.io/jobset-name");
 const JOB_NAME: PodsBy = PodsBy::Label("training.kubeflow.org/job-name");
 
-impl ComponentKind {
+impl WorkloadKind {
     /// All kinds, in the order of tables.
     pub const ALL: [Self; 19] = [
         Self::TrainJob,
@@ -244,7 +244,7 @@ impl ComponentKind {
 
     /// Returns whether its controller recreates its dependents while it is being deleted, so that a foreground deletion
     /// would never finish.
-    pub fn is_remade_while_deleted(self) -> bool {
+    pub fn is_recreated_while_deleted(self) -> bool {
         matches!(self, Self::Experiment | Self::Trial)
     }
 
@@ -293,7 +293,7 @@ impl ComponentKind {
 /// The API server is only asked if the kind is not in the catalogue.
 pub fn spelled_out(kf: &Kf, words: &str) -> String {
     let Some((word, name)) = words.split_once('/') else { return words.to_owned() };
-    match ComponentKind::named(word) {
+    match WorkloadKind::named(word) {
         Err(_) => match served_as(kf, word) {
             Some(kind) => format!("{kind}/{name}"),
             None => words.to_owned(),
@@ -303,12 +303,12 @@ pub fn spelled_out(kf: &Kf, words: &str) -> String {
 }
 
 /// Returns the kind that the API server serves under a short name.
-fn served_as(kf: &Kf, short: &str) -> Option<ComponentKind> {
+fn served_as(kf: &Kf, short: &str) -> Option<WorkloadKind> {
     let short = short.to_lowercase();
-    let groups: BTreeSet<&str> = ComponentKind::ALL.into_iter().map(ComponentKind::group).collect();
+    let groups: BTreeSet<&str> = WorkloadKind::ALL.into_iter().map(WorkloadKind::group).collect();
     let served = groups.into_iter().flat_map(|group| kf.discover(group).unwrap_or_default());
     let meant: Vec<_> = served.filter(|served| served.short_names.contains(&short)).collect();
-    ComponentKind::ALL.into_iter().find(|kind| {
+    WorkloadKind::ALL.into_iter().find(|kind| {
         let Kind { group, kind, .. } = kind.kind();
         meant.iter().any(|served| (&served.group, &served.kind) == (&group, &kind))
     })
@@ -324,13 +324,13 @@ const fn legacy(
     Facts::new(word, kind, KUBEFLOW, resource, plural, JOB_NAME).containers(containers).ends()
 }
 
-impl fmt::Display for ComponentKind {
+impl fmt::Display for WorkloadKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.word())
     }
 }
 
-impl Serialize for ComponentKind {
+impl Serialize for WorkloadKind {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.word())
     }
@@ -345,11 +345,11 @@ mod tests {
     #[test]
     fn names_of_kinds_are_unique() {
         let mut words = BTreeSet::new();
-        for kind in ComponentKind::ALL {
+        for kind in WorkloadKind::ALL {
             let facts = kind.facts();
             for word in [facts.word, facts.resource].iter().chain(facts.aliases) {
                 assert!(words.insert(*word), "{word}");
-                assert_eq!(ComponentKind::named(word), Ok(kind));
+                assert_eq!(WorkloadKind::named(word), Ok(kind));
             }
         }
     }
@@ -357,16 +357,16 @@ mod tests {
     #[test]
     fn kind_is_parsed_from_common_forms() {
         for word in ["InferenceService", "isvc", "inferenceservices.serving.kserve.io"] {
-            assert_eq!(ComponentKind::named(word), Ok(ComponentKind::InferenceService));
+            assert_eq!(WorkloadKind::named(word), Ok(WorkloadKind::InferenceService));
         }
-        let error = ComponentKind::named("jobs.example.org").unwrap_err();
+        let error = WorkloadKind::named("jobs.example.org").unwrap_err();
         assert!(error.message.starts_with("unknown kind `jobs.example.org`; expected one of trainjob, "));
     }
 
     #[test]
     fn same_kind_of_another_group_is_not_in_catalogue() {
-        let of = |version: &str| ComponentKind::of(&json!({ "apiVersion": version, "kind": "Job" }).into());
-        assert_eq!(of("batch/v1"), Some(ComponentKind::Job));
+        let of = |version: &str| WorkloadKind::of(&json!({ "apiVersion": version, "kind": "Job" }).into());
+        assert_eq!(of("batch/v1"), Some(WorkloadKind::Job));
         assert_eq!(of("batch.volcano.sh/v1alpha1"), None);
     }
 }

@@ -1,7 +1,7 @@
 //! The workloads of a namespace, their states, and why they are not running.
 //!
 //! A workload is anything that runs pods: a training job, a notebook, an inference service, or a single pod.
-//! [`ComponentKind`] is the catalogue of their kinds, [`Component::find`] finds one by name, and its methods return its
+//! [`WorkloadKind`] is the catalogue of their kinds, [`Workload::find`] finds one by name, and its methods return its
 //! pods, its main container, and one line that says why it is not running.
 //!
 //! Kubernetes reports why a workload is not running in many places: conditions of the workload, the states of the
@@ -10,7 +10,6 @@
 
 mod belonging;
 mod completion;
-mod component;
 mod container;
 mod events;
 mod failure;
@@ -31,15 +30,15 @@ mod scheduling;
 mod usage;
 mod verdict;
 mod watched;
+mod workload;
 
-pub use belonging::component_of;
-pub use completion::{complete_among, complete_component, complete_named};
-pub use component::Component;
+pub use belonging::workload_of;
+pub use completion::{complete_among, complete_named, complete_workload};
 pub use events::Events;
 pub use failure::FailureLog;
-pub use follow::{Follow, LogChoice, MAX_TOGETHER, Stop, follow_together};
+pub use follow::{Follow, LogChoice, MAX_FOLLOWED, Stop, follow_all};
 pub use gpu::is_gpu;
-pub use kinds::{ComponentKind, spelled_out};
+pub use kinds::{WorkloadKind, spelled_out};
 pub use outcome::{Outcome, outcome};
 pub use own_experiments::{
     OWN_DEFINITION, OWN_EXPERIMENT_LABEL, OWN_OBSERVATION, OWN_PARAMETERS, OWN_TRIAL_LABEL,
@@ -51,7 +50,8 @@ pub use pod::{PodState, Severity, Trouble, combine, is_ready, pod_state, pod_tro
 pub use ranks::{Rank, rank_of};
 pub use usage::{Amounts, Measured};
 pub use verdict::{Clue, Evidence, State, Verdict, refusal, verdict};
-pub use watched::{StandingRow, StandingScreen, StandingTable, mirrored};
+pub use watched::{WatchedRow, WatchedScreen, WatchedTable, mirrored};
+pub use workload::Workload;
 
 /// Joins a text to one line of at most `limit` characters. The middle of a longer line is cut at word boundaries: it
 /// begins with what failed and ends with why.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{ComponentKind, outcome};
+use super::{WorkloadKind, outcome};
 use crate::error::{ErrorCode, Optional as _, Result};
 use crate::kf::Kf;
 use crate::objects::Object;
@@ -57,7 +57,7 @@ pub(super) fn selector(name: &str) -> Option<String> {
 /// Finds an experiment by name. `None` also without permission to list training jobs.
 pub(super) fn find(kf: &Kf, name: &str) -> Result<Option<Object>> {
     let Some(selector) = selector(name) else { return Ok(None) };
-    match kf.api(ComponentKind::TrainJob.kind()).labels(selector).list() {
+    match kf.api(WorkloadKind::TrainJob.kind()).labels(selector).list() {
         Err(error) if error.is(ErrorCode::Forbidden) => Ok(None),
         listed => Ok(own_experiments(&listed.optional()?.unwrap_or_default()).pop()),
     }

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use super::katib::is_suggestion;
-use super::{Component, Events, PodState, is_ready, pod_state, rank_of};
+use super::{Events, PodState, Workload, is_ready, pod_state, rank_of};
 use crate::error::Error;
 use crate::kf::Kf;
 use crate::objects::Object;
@@ -16,7 +16,7 @@ pub(super) fn newest_running(pods: &[Object], rank: Option<u32>) -> Option<&Obje
         .min_by_key(|pod| (!is_ready(pod), Reverse(pod.created()), rank_of(pod), pod.name().to_owned()))
 }
 
-pub(super) fn nothing_runs(kf: &Kf, component: &Component, pods: &[Object], rank: Option<u32>) -> Error {
+pub(super) fn nothing_runs(kf: &Kf, component: &Workload, pods: &[Object], rank: Option<u32>) -> Error {
     let hint = format!("kf status {component}");
     let of_rank: Vec<_> = pods.iter().filter(|pod| rank.is_none() || rank_of(pod).index == rank).collect();
     if let Some(rank) = rank.filter(|_| of_rank.is_empty() && !pods.is_empty()) {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Component, ComponentKind, Events, container, pod_trouble, running_init};
+use super::{Events, Workload, WorkloadKind, container, pod_trouble, running_init};
 use crate::error::{Error, ErrorCode, Result};
 use crate::kf::Kf;
 use crate::objects::Object;
@@ -77,7 +77,7 @@ impl Place {
     }
 }
 
-impl Component {
+impl Workload {
     /// Picks a container; by default of the newest running pod, ready ones first.
     pub fn place(&self, kf: &Kf, choice: &PlaceChoice) -> Result<Place> {
         let pod = match &choice.pod {
@@ -101,6 +101,6 @@ impl Component {
 
     /// Returns whether it is a single pod.
     pub fn is_pod(&self) -> bool {
-        self.kind == ComponentKind::Pod
+        self.kind == WorkloadKind::Pod
     }
 }

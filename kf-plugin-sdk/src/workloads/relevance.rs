@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::container::SIDECARS;
-use super::{ComponentKind, container};
+use super::{WorkloadKind, container};
 use crate::objects::Object;
 
 /// The relevance of the state of a container; the smallest is the most relevant.
@@ -57,7 +57,7 @@ pub(super) fn is_sidecar(pod: &Object, name: &str) -> bool {
 pub(super) fn main_container(pod: &Object) -> Option<String> {
     let names: Vec<_> =
         pod.list("/spec/containers").iter().filter_map(|spec| spec.get("name")?.as_str()).collect();
-    let working = ComponentKind::ALL.into_iter().flat_map(|kind| kind.containers().iter().copied());
+    let working = WorkloadKind::ALL.into_iter().flat_map(|kind| kind.containers().iter().copied());
     let mut known = working.chain(pod.label("notebook-name"));
     known
         .find(|name| names.contains(name))

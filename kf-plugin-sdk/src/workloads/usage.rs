@@ -4,7 +4,7 @@ use std::ops::Add;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::border::Kind;
+use crate::abi::Kind;
 use crate::error::{ErrorCode, Result};
 use crate::kf::Kf;
 use crate::objects::{Api, Object};

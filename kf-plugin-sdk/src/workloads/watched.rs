@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::Events;
-use crate::border::Pollable;
+use crate::abi::Pollable;
 use crate::error::{Exit, Result};
 use crate::kf::Kf;
 use crate::objects::{Mirror, Object};
@@ -11,19 +11,19 @@ use crate::ui::{LiveTable, TableRow};
 const REFRESH: Duration = Duration::from_secs(5);
 
 /// A row of a watched table.
-pub trait StandingRow: TableRow + PartialEq + Sized {
+pub trait WatchedRow: TableRow + PartialEq + Sized {
     /// Copies values that only change with time, such as an age, from the rows already shown.
     fn age_like(&mut self, shown: &[Self]);
 }
 
 /// The output of a watched table. On a terminal, ages are updated; programs only get rows that changed otherwise.
-pub struct StandingScreen<T: StandingRow> {
+pub struct WatchedScreen<T: WatchedRow> {
     table: LiveTable<T>,
     interactive: bool,
     shown: Option<Vec<T>>,
 }
 
-impl<T: StandingRow> StandingScreen<T> {
+impl<T: WatchedRow> WatchedScreen<T> {
     /// Starts the output.
     pub fn of(kf: &Kf) -> Self {
         let interactive = kf.context().interactive && kf.output_format().is_table();
@@ -44,13 +44,13 @@ impl<T: StandingRow> StandingScreen<T> {
 }
 
 /// A table that is kept up to date by watches until the run is stopped.
-pub struct StandingTable<'a> {
+pub struct WatchedTable<'a> {
     kf: &'a Kf,
     mirrors: Vec<Mirror>,
     with_events: bool,
 }
 
-impl<'a> StandingTable<'a> {
+impl<'a> WatchedTable<'a> {
     /// Creates a table of these mirrors.
     pub fn of(kf: &'a Kf, mirrors: Vec<Mirror>) -> Self {
         Self { kf, mirrors, with_events: false }
@@ -63,8 +63,8 @@ impl<'a> StandingTable<'a> {
     }
 
     /// Shows rows built from the objects of the mirrors.
-    pub fn show<T: StandingRow>(mut self, rows: impl Fn(&[Mirror], &Events) -> Vec<T>) -> Result<Exit> {
-        let mut screen = StandingScreen::of(self.kf);
+    pub fn show<T: WatchedRow>(mut self, rows: impl Fn(&[Mirror], &Events) -> Vec<T>) -> Result<Exit> {
+        let mut screen = WatchedScreen::of(self.kf);
         let mut events = if self.with_events { Events::read(self.kf)? } else { Events::default() };
         let mut refresh = self.kf.after(REFRESH);
         let mut lost = false;

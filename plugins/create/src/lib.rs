@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use kf_plugin_sdk::namespaces::{self, Looked};
+use kf_plugin_sdk::namespaces::{self, Lookup};
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::short_duration;
 use serde::Serialize;
@@ -54,7 +54,7 @@ pub fn main(create: Create, kf: &Kf) -> Result<Exit> {
             "namespace `{name}`: the prefix kube- is reserved for Kubernetes"
         )));
     }
-    if let Looked::There(existing) = namespaces::look(kf, name)? {
+    if let Lookup::Found(existing) = namespaces::lookup(kf, name)? {
         return Err(exists(kf, &existing));
     }
     create_namespace(kf, name)?;
@@ -67,7 +67,7 @@ pub fn main(create: Create, kf: &Kf) -> Result<Exit> {
         kf.select(Some(name))?;
     }
     let in_use = if create.in_use { " and in use" } else { "" };
-    kf.did_with(format!("namespace/{name} created{in_use}"), &created)?;
+    kf.report_with(format!("namespace/{name} created{in_use}"), &created)?;
     Ok(Exit::OK)
 }
 
@@ -93,9 +93,9 @@ fn create_namespace(kf: &Kf, name: &str) -> Result<()> {
     namespace.set("/metadata/labels", json!({ "app.kubernetes.io/managed-by": "kf" }));
     match namespaces::api(kf).create(&namespace) {
         // It was created in the meantime, or exists and cannot be read.
-        Err(error) if error.is(ErrorCode::Conflict) => Err(match namespaces::look(kf, name)? {
-            Looked::There(existing) => exists(kf, &existing),
-            Looked::Missing | Looked::Hidden(_) => error.hint(format!("kf use {name}")),
+        Err(error) if error.is(ErrorCode::Conflict) => Err(match namespaces::lookup(kf, name)? {
+            Lookup::Found(existing) => exists(kf, &existing),
+            Lookup::Missing | Lookup::Forbidden(_) => error.hint(format!("kf use {name}")),
         }),
         created => created.map(drop),
     }

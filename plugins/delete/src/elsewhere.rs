@@ -3,7 +3,7 @@
 //! `kubectl delete` expects a kind and a name, `kf delete` a namespace: for a workload, the hint is `kf remove`.
 
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::ComponentKind;
+use kf_plugin_sdk::workloads::WorkloadKind;
 
 /// Refuses `trainjob mnist`, `trainjob/mnist` and `namespace team-a`, with the right command as the hint.
 pub(crate) fn check_arguments(kf: &Kf, first: &str, second: Option<&str>) -> Result<()> {
@@ -20,7 +20,7 @@ pub(crate) fn check_arguments(kf: &Kf, first: &str, second: Option<&str>) -> Res
         }
     );
     let error = Error::invalid(message);
-    let line = match (kind.to_lowercase().as_str(), ComponentKind::named(kind)) {
+    let line = match (kind.to_lowercase().as_str(), WorkloadKind::named(kind)) {
         ("namespace" | "namespaces" | "ns", _) => format!("kf delete {name}"),
         (_, Ok(kind)) => format!("kf remove {kind}/{name}"),
         (_, Err(_)) => return Err(error),
@@ -30,10 +30,10 @@ pub(crate) fn check_arguments(kf: &Kf, first: &str, second: Option<&str>) -> Res
 
 /// The error for a missing or unreadable namespace if the current namespace has a workload of that name.
 pub(crate) fn workload_error(kf: &Kf, name: &str) -> Option<Error> {
-    let kinds = ComponentKind::ALL;
-    let named = |kind: &ComponentKind| kf.api(kind.kind()).fields(format!("metadata.name={name}"));
+    let kinds = WorkloadKind::ALL;
+    let named = |kind: &WorkloadKind| kf.api(kind.kind()).fields(format!("metadata.name={name}"));
     let answers = kf.list_selections(&kinds.iter().map(named).collect::<Vec<_>>());
-    let found: Vec<ComponentKind> = kinds
+    let found: Vec<WorkloadKind> = kinds
         .into_iter()
         .zip(answers)
         .filter_map(|(kind, answer)| {

@@ -3,13 +3,13 @@
 use kf_plugin_sdk::objects::Listed;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{PodState, outcome, pod_state};
-use kf_plugin_sdk::{Quantity, workloads::ComponentKind};
+use kf_plugin_sdk::{Quantity, workloads::WorkloadKind};
 
 /// How many names of a kind are shown.
 const MAX_NAMES: usize = 5;
 
 /// Pods are only counted; their owners are named.
-const COUNTED_ONLY: ComponentKind = ComponentKind::Pod;
+const COUNTED_ONLY: WorkloadKind = WorkloadKind::Pod;
 
 #[derive(Debug, Default)]
 pub(crate) struct Inventory {
@@ -17,13 +17,13 @@ pub(crate) struct Inventory {
     /// Kinds that the user is not allowed to list.
     forbidden: Vec<&'static str>,
     /// Kinds that cannot be read at the moment.
-    left_out: LeftOut,
+    left_out: Skipped,
 }
 
 impl Inventory {
     pub(crate) fn read(kf: &Kf, namespace: &str) -> Result<Self> {
         let mut inventory = Self::default();
-        let kinds: Vec<_> = ComponentKind::ALL.into_iter().filter(|kind| *kind != COUNTED_ONLY).collect();
+        let kinds: Vec<_> = WorkloadKind::ALL.into_iter().filter(|kind| *kind != COUNTED_ONLY).collect();
         let mut asked: Vec<_> =
             kinds.iter().map(|kind| kf.api(kind.kind()).in_namespace(namespace)).collect();
         let more = [Kind::new("", "Pod"), Kind::new("", "PersistentVolumeClaim")];
@@ -32,7 +32,7 @@ impl Inventory {
         for (kind, answer) in kinds.into_iter().zip(answers.by_ref()) {
             // Most users can neither list nor create job sets.
             let hidden = answer.as_ref().is_err_and(|error| error.is(ErrorCode::Forbidden));
-            if hidden && kind == ComponentKind::JobSet {
+            if hidden && kind == WorkloadKind::JobSet {
                 continue;
             }
             if let Some(objects) = inventory.permitted(answer, kind.plural())? {
@@ -85,7 +85,7 @@ impl Inventory {
     }
 }
 
-fn workloads(kind: ComponentKind, objects: &[&Object]) -> Option<String> {
+fn workloads(kind: WorkloadKind, objects: &[&Object]) -> Option<String> {
     let first = objects.first()?;
     let noun = if objects.len() == 1 { first.kind().to_lowercase() } else { kind.plural().to_owned() };
     let unfinished = objects.iter().filter(|object| kind.ends() && outcome(object).is_none()).count();

@@ -8,8 +8,8 @@ mod elsewhere;
 mod follow;
 mod inventory;
 
-use kf_plugin_sdk::border::{DeleteOptions, Propagation};
-use kf_plugin_sdk::namespaces::{self, Looked};
+use kf_plugin_sdk::abi::{DeleteOptions, Propagation};
+use kf_plugin_sdk::namespaces::{self, Lookup};
 use kf_plugin_sdk::prelude::*;
 use serde::Serialize;
 
@@ -49,13 +49,13 @@ pub fn main(delete: Delete, kf: &Kf) -> Result<Exit> {
     if namespaces::is_kubernetes_own(name) {
         return Err(Error::invalid(format!("namespace {name} is part of Kubernetes; kf does not delete it")));
     }
-    let namespace = match namespaces::look(kf, name)? {
-        Looked::There(namespace) => namespace,
-        Looked::Missing => {
+    let namespace = match namespaces::lookup(kf, name)? {
+        Lookup::Found(namespace) => namespace,
+        Lookup::Missing => {
             let missing = || namespaces::missing(kf, name, kf.command_line().without("--confirm"));
             return Err(elsewhere::workload_error(kf, name).unwrap_or_else(missing));
         }
-        Looked::Hidden(error) => return Err(elsewhere::workload_error(kf, name).unwrap_or(error)),
+        Lookup::Forbidden(error) => return Err(elsewhere::workload_error(kf, name).unwrap_or(error)),
     };
     if namespaces::is_terminating(&namespace) {
         kf.note(format!("{name} is already being deleted"));
@@ -96,7 +96,7 @@ struct Deleted {
 }
 
 fn report(kf: &Kf, name: &str, state: &'static str) -> Result<Exit> {
-    kf.did_with(format!("namespace/{name} {state}"), &Deleted { namespace: name.to_owned(), state })?;
+    kf.report_with(format!("namespace/{name} {state}"), &Deleted { namespace: name.to_owned(), state })?;
     Ok(Exit::OK)
 }
 

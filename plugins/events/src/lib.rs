@@ -10,7 +10,7 @@ mod window;
 
 use kf_plugin_sdk::InNamespace;
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::complete_component;
+use kf_plugin_sdk::workloads::complete_workload;
 
 use row::rows;
 use scope::Scope;
@@ -65,7 +65,7 @@ impl Events {
     }
 }
 
-#[kf_plugin_sdk::main(complete = complete_component)]
+#[kf_plugin_sdk::main(complete = complete_workload)]
 pub fn main(events: Events, kf: &Kf) -> Result<Exit> {
     if events.all_namespaces {
         return all_namespaces(kf, &events);

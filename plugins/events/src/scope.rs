@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{Component, ComponentKind};
+use kf_plugin_sdk::workloads::{Workload, WorkloadKind};
 use serde_json::Value;
 
 use crate::Events;
@@ -13,7 +13,7 @@ const MAX_OWNER_DEPTH: usize = 8;
 
 #[derive(Default)]
 pub(crate) struct Scope {
-    component: Option<Component>,
+    component: Option<Workload>,
     uids: BTreeSet<String>,
     /// Kind and name of its objects, for events without a UID.
     names: BTreeSet<(String, String)>,
@@ -28,7 +28,7 @@ impl Scope {
     pub(crate) fn find(kf: &Kf, words: Option<&str>) -> Result<Self> {
         let mut scope = Self::default();
         let Some(words) = words else { return Ok(scope) };
-        let component = Component::find(kf, words)?;
+        let component = Workload::find(kf, words)?;
         scope.add(&component.object);
         scope.component = Some(component.clone());
         let mut parts = parts(kf)?;
@@ -116,7 +116,7 @@ impl Scope {
     fn is_hidden_job_set(&self, kind: &str, name: &str) -> bool {
         self.component
             .as_ref()
-            .is_some_and(|it| it.kind == ComponentKind::TrainJob && kind == "JobSet" && name == it.name)
+            .is_some_and(|it| it.kind == WorkloadKind::TrainJob && kind == "JobSet" && name == it.name)
     }
 
     fn has(&self, object: &Object) -> bool {
@@ -140,9 +140,9 @@ fn is_later(event: &Object, component: &Object) -> bool {
 /// All objects that a workload may own, of the kinds that are served and can be listed.
 fn parts(kf: &Kf) -> Result<Vec<Object>> {
     let replica_sets = [("replica sets", Kind::new("apps", "ReplicaSet"))];
-    let known = ComponentKind::ALL.into_iter().map(|kind| (kind.plural(), kind.kind()));
+    let known = WorkloadKind::ALL.into_iter().map(|kind| (kind.plural(), kind.kind()));
     let (names, kinds): (Vec<_>, Vec<_>) = known.chain(replica_sets).unzip();
-    let mut left_out = LeftOut::default();
+    let mut left_out = Skipped::default();
     let mut parts = Vec::new();
     for (name, listed) in names.into_iter().zip(kf.list_many(&kinds)) {
         let listed = left_out.take_readable(name, listed)?;

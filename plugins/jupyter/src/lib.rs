@@ -59,7 +59,7 @@ pub fn main(jupyter: Jupyter, kf: &Kf) -> Result<Exit> {
 fn only(kf: &Kf) -> Result<Server> {
     let mut servers = Vec::new();
     let mut refused = None;
-    let mut left_out = LeftOut::default();
+    let mut left_out = Skipped::default();
     for kind in served(kf)? {
         match kf.api(kind.kind()).list() {
             Err(error) if error.is(ErrorCode::Forbidden) => refused = Some(error),

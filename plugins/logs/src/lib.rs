@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::short_duration;
 use kf_plugin_sdk::workloads::{
-    Component, ComponentKind, Follow, LogChoice, MAX_TOGETHER, Outcome, Stop, complete_component,
-    follow_together, outcome,
+    Follow, LogChoice, MAX_FOLLOWED, Outcome, Stop, Workload, WorkloadKind, complete_workload, follow_all,
+    outcome,
 };
 
 /// Show the logs of a workload
@@ -58,11 +58,11 @@ pub struct Logs {
     timestamps: bool,
 }
 
-#[kf_plugin_sdk::main(complete = complete_component)]
+#[kf_plugin_sdk::main(complete = complete_workload)]
 pub fn main(logs: Logs, kf: &Kf) -> Result<Exit> {
     match logs.names.as_slice() {
         [only] => show(kf, &logs, only),
-        several if logs.follow => follow_all(kf, &logs, several),
+        several if logs.follow => follow_several(kf, &logs, several),
         several => show_all(kf, &logs, several),
     }
 }
@@ -87,17 +87,17 @@ fn show_all(kf: &Kf, logs: &Logs, names: &[String]) -> Result<Exit> {
 
 /// Follows all at once until the last has ended. A missing name is reported before anything is followed. A failure is
 /// reported when it happens, and is the result of the command.
-fn follow_all(kf: &Kf, logs: &Logs, names: &[String]) -> Result<Exit> {
-    let mut found: Vec<(Component, &str)> = Vec::new();
+fn follow_several(kf: &Kf, logs: &Logs, names: &[String]) -> Result<Exit> {
+    let mut found: Vec<(Workload, &str)> = Vec::new();
     for words in names {
-        let component = Component::find(kf, words)?;
-        let is_same = |other: &Component| other.kind == component.kind && other.name == component.name;
+        let component = Workload::find(kf, words)?;
+        let is_same = |other: &Workload| other.kind == component.kind && other.name == component.name;
         if !found.iter().any(|(other, _)| is_same(other)) {
             found.push((component, words));
         }
     }
-    if found.len() > MAX_TOGETHER {
-        let message = format!("--follow supports at most {MAX_TOGETHER} workloads, got {}", found.len());
+    if found.len() > MAX_FOLLOWED {
+        let message = format!("--follow supports at most {MAX_FOLLOWED} workloads, got {}", found.len());
         return Err(Error::invalid(message));
     }
     let words_of: BTreeMap<String, &str> =
@@ -105,7 +105,7 @@ fn follow_all(kf: &Kf, logs: &Logs, names: &[String]) -> Result<Exit> {
     let mut left = found.len();
     let follows = found.into_iter().map(|(component, _)| Follow::new(kf, component).with_logs(logs.choice()));
     let (mut exit, mut first) = (Exit::OK, None);
-    follow_together(kf, follows.collect(), |follow, stop| {
+    follow_all(kf, follows.collect(), |follow, stop| {
         left -= 1;
         let words = words_of.get(&follow.component().to_string()).copied().unwrap_or_default();
         match stop.and_then(|stop| finish(kf, logs, words, follow, stop)) {
@@ -124,7 +124,7 @@ fn follow_all(kf: &Kf, logs: &Logs, names: &[String]) -> Result<Exit> {
 }
 
 fn show(kf: &Kf, logs: &Logs, words: &str) -> Result<Exit> {
-    let component = Component::find(kf, words)?;
+    let component = Workload::find(kf, words)?;
     let mut follow = Follow::new(kf, component).with_logs(logs.choice());
     let stop = follow.run()?;
     finish(kf, logs, words, &follow, stop)
@@ -181,7 +181,7 @@ fn no_logs_error(kf: &Kf, logs: &Logs, words: &str, follow: &Follow<'_>) -> Erro
     let component = follow.component();
     let (name, full_name) = (&component.name, component.to_string());
     let line = kf.command_line().replace(words, &full_name);
-    let by_katib = matches!(component.kind, ComponentKind::Experiment | ComponentKind::Trial);
+    let by_katib = matches!(component.kind, WorkloadKind::Experiment | WorkloadKind::Trial);
     if follow.pods().next().is_none() && by_katib && !component.is_own_experiment() {
         let why = "Katib deletes the job of an ended trial with its logs";
         return Error::not_found(format!("{name} has ended: {why}")).hint(format!("kf status {full_name}"));

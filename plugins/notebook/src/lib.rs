@@ -73,6 +73,6 @@ impl Report {
 
     /// Prints one line, or the report as structured output.
     fn print(&self, kf: &Kf, more: &str) -> Result<()> {
-        kf.did_with(format!("{}/{} {}{more}", self.kind, self.name, self.change), self)
+        kf.report_with(format!("{}/{} {}{more}", self.kind, self.name, self.change), self)
     }
 }

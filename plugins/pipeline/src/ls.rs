@@ -1,7 +1,7 @@
 //! `kf pipeline ls`.
 
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{StandingRow, StandingScreen};
+use kf_plugin_sdk::workloads::{WatchedRow, WatchedScreen};
 use serde::Serialize;
 
 use crate::run::POLL_INTERVAL;
@@ -48,7 +48,7 @@ struct ExperimentRow {
     created: Option<String>,
 }
 
-impl StandingRow for RunRow {
+impl WatchedRow for RunRow {
     fn age_like(&mut self, shown: &[Self]) {
         let same = shown.iter().find(|row| row.id == self.id && row.state == self.state);
         if let Some(before) = same {
@@ -58,7 +58,7 @@ impl StandingRow for RunRow {
     }
 }
 
-impl StandingRow for PipelineRow {
+impl WatchedRow for PipelineRow {
     fn age_like(&mut self, shown: &[Self]) {
         if let Some(before) = shown.iter().find(|row| row.id == self.id) {
             self.age.clone_from(&before.age);
@@ -66,7 +66,7 @@ impl StandingRow for PipelineRow {
     }
 }
 
-impl StandingRow for ExperimentRow {
+impl WatchedRow for ExperimentRow {
     fn age_like(&mut self, shown: &[Self]) {
         if let Some(before) = shown.iter().find(|row| row.id == self.id) {
             self.age.clone_from(&before.age);
@@ -109,7 +109,7 @@ pub(crate) fn ls(server: &Server, ls: &Ls) -> Result<Exit> {
     }
 }
 
-fn show<T: StandingRow>(
+fn show<T: WatchedRow>(
     server: &Server,
     watch: bool,
     read: impl Fn() -> Result<Vec<Object>>,
@@ -132,8 +132,8 @@ fn show<T: StandingRow>(
 }
 
 /// Refreshes the table until it is interrupted. The server has no watch, so it is polled.
-fn follow<T: StandingRow>(kf: &Kf, rows: impl Fn() -> Result<Vec<T>>) -> Result<Exit> {
-    let mut screen = StandingScreen::of(kf);
+fn follow<T: WatchedRow>(kf: &Kf, rows: impl Fn() -> Result<Vec<T>>) -> Result<Exit> {
+    let mut screen = WatchedScreen::of(kf);
     loop {
         screen.show(rows()?)?;
         if kf.wait(&[&kf.after(POLL_INTERVAL)]).is_empty() {

@@ -195,5 +195,5 @@ fn report(kf: &Kf, run: &Object) -> Result<()> {
         state,
         took: took(run, "/created_at", "/finished_at", kf.now()),
     };
-    kf.did_with(format!("run/{} created ({})", report.name, report.id), &report)
+    kf.report_with(format!("run/{} created ({})", report.name, report.id), &report)
 }

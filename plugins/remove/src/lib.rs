@@ -6,7 +6,7 @@ mod plan;
 mod target;
 
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{Component, complete_component};
+use kf_plugin_sdk::workloads::{Workload, complete_workload};
 use serde::Serialize;
 
 use target::Target;
@@ -49,11 +49,11 @@ struct Removed {
     stays: Vec<String>,
 }
 
-#[kf_plugin_sdk::main(complete = complete_component)]
+#[kf_plugin_sdk::main(complete = complete_workload)]
 pub fn main(remove: Remove, kf: &Kf) -> Result<Exit> {
     let mut targets: Vec<Target> = Vec::new();
     for words in &remove.components {
-        let component = owner_or_self(kf, &remove, words, Component::find(kf, words)?)?;
+        let component = owner_or_self(kf, &remove, words, Workload::find(kf, words)?)?;
         if !targets.iter().any(|known| known.component.to_string() == component.to_string()) {
             targets.push(Target::new(kf, words, component, remove.keep_pods)?);
         }
@@ -104,7 +104,7 @@ fn report(
         if several && !kf.output_format().is_table() {
             removed.push(record);
         } else {
-            kf.did_with(format!("{} {state}", record.component), &record)?;
+            kf.report_with(format!("{} {state}", record.component), &record)?;
         }
     }
     if several && !kf.output_format().is_table() { kf.table(&removed) } else { Ok(()) }
@@ -118,7 +118,7 @@ fn note_failure(kf: &Kf, failure: &mut Option<Error>, error: Error) {
 }
 
 /// Offers the owner in place of an owned object, which its owner would recreate.
-fn owner_or_self(kf: &Kf, remove: &Remove, words: &str, named: Component) -> Result<Component> {
+fn owner_or_self(kf: &Kf, remove: &Remove, words: &str, named: Workload) -> Result<Workload> {
     let Some(owner) = plan::topmost_owner(kf, &named)? else { return Ok(named) };
     let Some(top) = owner.component else {
         let kind = owner.kind.to_lowercase();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{Component, ComponentKind, Events, State};
+use kf_plugin_sdk::workloads::{Events, State, Workload, WorkloadKind};
 use serde_json::Value;
 
 /// The limit of a chain of owners, which could be circular.
@@ -21,12 +21,12 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn of(kf: &Kf, component: &Component) -> Result<Self> {
+    pub(crate) fn of(kf: &Kf, component: &Workload) -> Result<Self> {
         let pods = component.pods(kf)?;
         let verdict = component.judge(&pods, &Events::read(kf).unwrap_or_default());
         let running = match verdict.state {
             State::Running | State::Degraded => {
-                let of = if component.kind == ComponentKind::Experiment { "trials done" } else { "pods" };
+                let of = if component.kind == WorkloadKind::Experiment { "trials done" } else { "pods" };
                 Some(format!("is running ({} of {} {of})", verdict.ready, verdict.wanted))
             }
             State::Pending if component.kind.ends() => Some("is waiting to run".to_owned()),
@@ -40,7 +40,7 @@ impl Plan {
         let owned = owned_claims(kf, component)?;
         let (deleted_volumes, kept_volumes) = mounted.into_iter().partition(|claim| owned.contains(claim));
         let pods =
-            pods.iter().filter(|pod| pod.name() != component.name || component.kind != ComponentKind::Pod);
+            pods.iter().filter(|pod| pod.name() != component.name || component.kind != WorkloadKind::Pod);
         let pods = pods.map(|pod| pod.name().to_owned()).collect();
         Ok(Self { pods, kept_volumes, deleted_volumes, running })
     }
@@ -81,9 +81,9 @@ fn claims(document: &Value, found: &mut BTreeSet<String>) {
 }
 
 /// The volume claims owned by the workload or one of its pods. Empty without permission to list claims.
-fn owned_claims(kf: &Kf, component: &Component) -> Result<BTreeSet<String>> {
+fn owned_claims(kf: &Kf, component: &Workload) -> Result<BTreeSet<String>> {
     let claims = kf.api("PersistentVolumeClaim").list();
-    let claims = LeftOut::optional(kf, "volume claims", claims)?.unwrap_or_default();
+    let claims = Skipped::optional(kf, "volume claims", claims)?.unwrap_or_default();
     let is_owner = |owner: &Value| {
         let text = |field: &str| owner.get(field).and_then(Value::as_str);
         let by_uid = text("uid").is_some() && text("uid") == component.object.uid();
@@ -101,16 +101,16 @@ pub(crate) struct Owner {
     pub(crate) kind: String,
     pub(crate) name: String,
     /// Absent if kf does not know its kind.
-    pub(crate) component: Option<Component>,
+    pub(crate) component: Option<Workload>,
 }
 
 /// The last owner in the chain that exists and can be read.
-pub(crate) fn topmost_owner(kf: &Kf, component: &Component) -> Result<Option<Owner>> {
+pub(crate) fn topmost_owner(kf: &Kf, component: &Workload) -> Result<Option<Owner>> {
     let mut top: Option<Owner> = None;
     let mut current = component.object.clone();
     for _ in 0..MAX_OWNER_DEPTH {
         let Some((kind, name)) = owner_of(&current) else { break };
-        let known = ComponentKind::ALL.into_iter().find(|known| known.kind().kind == kind);
+        let known = WorkloadKind::ALL.into_iter().find(|known| known.kind().kind == kind);
         let Some(known) = known else {
             top = top.or(Some(Owner { kind, name, component: None }));
             break;
@@ -118,16 +118,16 @@ pub(crate) fn topmost_owner(kf: &Kf, component: &Component) -> Result<Option<Own
         match kf.api(known.kind()).get(&name) {
             Ok(object) => {
                 current = object.clone();
-                let component = Some(Component { kind: known, name: name.clone(), object });
+                let component = Some(Workload { kind: known, name: name.clone(), object });
                 top = Some(Owner { kind, name, component });
             }
             // A deleted owner recreates nothing.
             Err(error) if error.is(ErrorCode::NotFound) => break,
             Err(error) if error.is(ErrorCode::Forbidden) || error.is_partial() => {
                 // A training job's job set has the same name, and most users cannot read it.
-                let train_job = kf.api(ComponentKind::TrainJob.kind()).get(&name);
-                if let (ComponentKind::JobSet, Ok(object)) = (known, train_job) {
-                    let component = Component { kind: ComponentKind::TrainJob, name: name.clone(), object };
+                let train_job = kf.api(WorkloadKind::TrainJob.kind()).get(&name);
+                if let (WorkloadKind::JobSet, Ok(object)) = (known, train_job) {
+                    let component = Workload { kind: WorkloadKind::TrainJob, name: name.clone(), object };
                     return Ok(Some(Owner { kind: "TrainJob".into(), name, component: Some(component) }));
                 }
                 top = top.or(Some(Owner { kind, name, component: None }));

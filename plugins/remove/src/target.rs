@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kf_plugin_sdk::border::{DeleteOptions, Propagation};
+use kf_plugin_sdk::abi::{DeleteOptions, Propagation};
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::short_duration;
-use kf_plugin_sdk::workloads::{Component, ComponentKind};
+use kf_plugin_sdk::workloads::{Workload, WorkloadKind};
 use serde_json::Value;
 
 use crate::plan::Plan;
@@ -16,26 +16,26 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 pub(crate) struct Target {
     /// As on the command line.
     pub(crate) argument: String,
-    pub(crate) component: Component,
+    pub(crate) component: Workload,
     pub(crate) plan: Plan,
     /// The objects to delete: the workload itself, or the trials of an experiment that `kf tune` runs.
     objects: Vec<Object>,
-    kind: ComponentKind,
+    kind: WorkloadKind,
     propagation: Propagation,
 }
 
 impl Target {
-    pub(crate) fn new(kf: &Kf, argument: &str, component: Component, keep_pods: bool) -> Result<Self> {
+    pub(crate) fn new(kf: &Kf, argument: &str, component: Workload, keep_pods: bool) -> Result<Self> {
         let plan = Plan::of(kf, &component)?;
         let (kind, objects) = if component.is_own_experiment() {
-            (ComponentKind::TrainJob, component.itself(kf).list()?)
+            (WorkloadKind::TrainJob, component.itself(kf).list()?)
         } else {
             (component.kind, vec![component.object.clone()])
         };
         let propagation = match keep_pods {
             true => Propagation::Orphan,
             // In the foreground it would wait forever for its recreated dependents.
-            false if kind.is_remade_while_deleted() => Propagation::Background,
+            false if kind.is_recreated_while_deleted() => Propagation::Background,
             false => Propagation::Foreground,
         };
         Ok(Self { argument: argument.to_owned(), component, plan, objects, kind, propagation })

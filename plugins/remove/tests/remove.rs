@@ -114,7 +114,7 @@ fn owner_of_unknown_kind_is_named() {
 
 #[test]
 fn deletion_is_by_uid_and_pods_can_be_kept() {
-    use kf_plugin_sdk::border::Propagation;
+    use kf_plugin_sdk::abi::Propagation;
 
     let host = cluster();
     put_training(&host, "Running", json!({}));
@@ -266,7 +266,7 @@ fn experiment_of_kf_is_removed_with_its_trials() {
 
 #[test]
 fn katib_experiment_is_deleted_in_background() {
-    use kf_plugin_sdk::border::Propagation;
+    use kf_plugin_sdk::abi::Propagation;
 
     let host = cluster();
     host.serve("kubeflow.org", "v1beta1", "Experiment", "experiments");

@@ -1,7 +1,7 @@
 //! `kf run`: runs a command in a container of a workload.
 
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{Component, PlaceChoice, complete_component};
+use kf_plugin_sdk::workloads::{PlaceChoice, Workload, complete_workload};
 
 /// Run a command in a workload
 ///
@@ -41,9 +41,9 @@ pub struct Run {
     command: Vec<String>,
 }
 
-#[kf_plugin_sdk::main(complete = complete_component)]
+#[kf_plugin_sdk::main(complete = complete_workload)]
 pub fn main(run: Run, kf: &Kf) -> Result<Exit> {
-    let component = Component::find(kf, &run.name)?;
+    let component = Workload::find(kf, &run.name)?;
     let place = component.place(kf, &run.choice())?;
     place.check_running()?;
     let piped = !kf.context().interactive;

@@ -3,7 +3,7 @@
 use kf_plugin_sdk::objects::Mirror;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::short_duration;
-use kf_plugin_sdk::workloads::{Events, StandingRow, StandingTable, State, mirrored};
+use kf_plugin_sdk::workloads::{Events, State, WatchedRow, WatchedTable, mirrored};
 use serde::Serialize;
 
 use crate::predictor::{self, SERVICE_LABEL};
@@ -28,7 +28,7 @@ struct Row {
     why: Option<String>,
 }
 
-impl StandingRow for Row {
+impl WatchedRow for Row {
     fn age_like(&mut self, shown: &[Self]) {
         let before = shown.iter().find(|row| row.name == self.name);
         if let Some(before) = before.filter(|row| row.state == self.state) {
@@ -58,7 +58,7 @@ pub(crate) fn watch(kf: &Kf) -> Result<Exit> {
     for (group, kind) in CHILD_KINDS {
         mirrors.push(Mirror::open(kf, kf.api(Kind::new(group, kind)).labels(SERVICE_LABEL))?);
     }
-    StandingTable::of(kf, mirrors).with_events().show(|mirrors, events| {
+    WatchedTable::of(kf, mirrors).with_events().show(|mirrors, events| {
         let of = |index: usize| mirrored(mirrors.get(index..=index).unwrap_or_default());
         rows(of(0), &[of(1).collect(), of(2).collect(), of(3).collect()], events, kf.now())
     })

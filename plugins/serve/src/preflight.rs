@@ -1,6 +1,6 @@
 //! Checks that need no change in the cluster.
 
-use kf_plugin_sdk::border::WriteOptions;
+use kf_plugin_sdk::abi::WriteOptions;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::complete_named;
 use kf_plugin_sdk::{Access, CommandLine, Kf};
@@ -25,7 +25,7 @@ pub(crate) fn check_rights(kf: &Kf, service: &Object) -> Result<()> {
         return Ok(());
     };
     // A refused call has the best error: it names the layer that refused.
-    kf.api(kind()).apply_with(service, WriteOptions::CHECK_ONLY)?;
+    kf.api(kind()).apply_with(service, WriteOptions::DRY_RUN)?;
     let namespace = kf.namespace();
     Err(Error::forbidden(format!("not allowed to {verb} inferenceservices.{GROUP} in {namespace}"))
         .hint(format!("ask an owner of {namespace} for the role kubeflow-edit")))

@@ -37,7 +37,7 @@ impl Change {
 impl Submitted {
     /// Prints the result.
     pub(crate) fn report(&self, kf: &Kf) -> Result<()> {
-        kf.did_with(self.line(), &self.record(&self.service))?;
+        kf.report_with(self.line(), &self.record(&self.service))?;
         kf.next_step("check its status", &format!("kf status {}", self.service.name()));
         Ok(())
     }
@@ -50,7 +50,7 @@ impl Submitted {
     /// Prints that the service is ready.
     pub(crate) fn report_ready(&self, kf: &Kf, ready: &Ready) -> Result<()> {
         let report = Report { ready: Some(ready.count), ..self.record(&ready.service) };
-        kf.did_with(self.ready_line(ready), &report)
+        kf.report_with(self.ready_line(ready), &report)
     }
 
     pub(crate) fn ready_line(&self, ready: &Ready) -> String {

@@ -38,6 +38,6 @@ pub(crate) fn run(kf: &Kf, serve: &Serve, name: &str) -> Result<Exit> {
         kf.note(format!("{name} {change}, {} of its pods ready", ready.count));
     }
     let report = Report { name: name.to_owned(), change };
-    kf.did_with(format!("inferenceservice/{name} {change}"), &report)?;
+    kf.report_with(format!("inferenceservice/{name} {change}"), &report)?;
     Ok(Exit::OK)
 }

@@ -1,7 +1,7 @@
 //! Checks and applies a service.
 
-use kf_plugin_sdk::border::WriteOptions;
-use kf_plugin_sdk::manifest::plain_refusal;
+use kf_plugin_sdk::abi::WriteOptions;
+use kf_plugin_sdk::manifest::shorten_rejection;
 use kf_plugin_sdk::prelude::*;
 use serde_json::Value;
 
@@ -131,7 +131,7 @@ fn latest_of_knative(service: &Object) -> Option<String> {
 
 fn refused(kf: &Kf, serve: &Serve, error: Error) -> Error {
     let is_field_conflict = error.is(ErrorCode::Conflict) && error.message.contains("conflict with");
-    let error = plain_refusal(error, "the inference service");
+    let error = shorten_rejection(error, "the inference service");
     if is_field_conflict && !serve.force_conflicts {
         return error.hint(kf.command_line().with("--force-conflicts"));
     }

@@ -9,7 +9,7 @@ mod stats;
 mod targets;
 
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{ComponentKind, complete_among};
+use kf_plugin_sdk::workloads::{WorkloadKind, complete_among};
 
 use targets::Snapshot;
 
@@ -76,7 +76,7 @@ pub fn main(services: Services, kf: &Kf) -> Result<Exit> {
 }
 
 fn complete(request: &CompletionRequest, kf: &Kf) -> Result<Vec<Candidate>> {
-    let mut found = complete_among(request, kf, &[ComponentKind::InferenceService, ComponentKind::Notebook])?;
+    let mut found = complete_among(request, kf, &[WorkloadKind::InferenceService, WorkloadKind::Notebook])?;
     let services = kf.api("Service").list().unwrap_or_default();
     let names = services.iter().map(Object::name).filter(|name| name.starts_with(request.word()));
     found.extend(names.map(|name| Candidate { value: name.to_owned(), help: Some("service".to_owned()) }));

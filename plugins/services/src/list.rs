@@ -3,7 +3,7 @@
 use kf_plugin_sdk::InNamespace;
 use kf_plugin_sdk::objects::Mirror;
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{StandingRow, StandingTable};
+use kf_plugin_sdk::workloads::{WatchedRow, WatchedTable};
 use serde::Serialize;
 
 use crate::Which;
@@ -31,7 +31,7 @@ struct Row {
     addresses: Vec<String>,
 }
 
-impl StandingRow for Row {
+impl WatchedRow for Row {
     /// It has no ages.
     fn age_like(&mut self, _: &[Self]) {}
 }
@@ -60,7 +60,7 @@ pub(crate) fn watch(kf: &Kf, which: &Which) -> Result<Exit> {
     let targets =
         |mirrors: &[Mirror]| Snapshot::of(&sources, mirrors).targets(kf, which.name.as_deref(), which.all);
     targets(&mirrors)?;
-    StandingTable::of(kf, mirrors).show(|mirrors, _| rows(&targets(mirrors).unwrap_or_default()))
+    WatchedTable::of(kf, mirrors).show(|mirrors, _| rows(&targets(mirrors).unwrap_or_default()))
 }
 
 fn rows(targets: &[Target]) -> Vec<Row> {

@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kf_plugin_sdk::objects::Mirror;
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{ComponentKind, PodState, is_ready, pod_state};
+use kf_plugin_sdk::workloads::{PodState, WorkloadKind, is_ready, pod_state};
 use serde_json::Value;
 
 /// Kinds with an address, besides services.
-const KINDS: [ComponentKind; 3] =
-    [ComponentKind::InferenceService, ComponentKind::Notebook, ComponentKind::Workspace];
+const KINDS: [WorkloadKind; 3] =
+    [WorkloadKind::InferenceService, WorkloadKind::Notebook, WorkloadKind::Workspace];
 
 const SLICE: &str = "discovery.k8s.io/EndpointSlice";
 const SLICES: &str = "endpoint slices";
@@ -44,7 +44,7 @@ impl Target {
 
 /// The lists that targets are read from, the required pods and services first.
 pub(crate) fn sources(kf: &Kf) -> Vec<Api> {
-    let kinds = KINDS.map(ComponentKind::kind).into_iter();
+    let kinds = KINDS.map(WorkloadKind::kind).into_iter();
     ["Service", "Pod"].map(Kind::from).into_iter().chain(kinds).map(|kind| kf.api(kind)).collect()
 }
 
@@ -53,17 +53,17 @@ pub(crate) struct Snapshot {
     pods: Vec<Object>,
     services: Vec<Object>,
     endpoints: Endpoints,
-    components: Vec<(ComponentKind, Vec<Object>)>,
+    components: Vec<(WorkloadKind, Vec<Object>)>,
 }
 
 impl Snapshot {
     pub(crate) fn read(kf: &Kf) -> Result<Self> {
         let pods = kf.api("Pod").list()?;
         let services = kf.api("Service").list()?;
-        let mut left_out = LeftOut::default();
+        let mut left_out = Skipped::default();
         let endpoints = Endpoints::read(kf, &mut left_out)?;
         let mut components = Vec::new();
-        let lists = kf.list_many(&KINDS.map(ComponentKind::kind));
+        let lists = kf.list_many(&KINDS.map(WorkloadKind::kind));
         for (kind, listed) in KINDS.into_iter().zip(lists) {
             let found = left_out.take_readable(kind.plural(), listed)?;
             components.push((kind, found.map(|listed| listed.items).unwrap_or_default()));
@@ -132,13 +132,13 @@ pub(crate) enum Source {
     Services,
     Slices,
     Endpoints,
-    Components(ComponentKind),
+    Components(WorkloadKind),
 }
 
 impl Live {
     pub(crate) fn open(kf: &Kf) -> Result<Self> {
         let mut live = Self { mirrors: Vec::new(), sources: Vec::new() };
-        let mut left_out = LeftOut::default();
+        let mut left_out = Skipped::default();
         live.mirror(kf, Source::Pods, "Pod".into())?;
         live.mirror(kf, Source::Services, "Service".into())?;
         let slices = live.mirror(kf, Source::Slices, SLICE.into());
@@ -176,17 +176,17 @@ fn one(kf: &Kf, targets: Vec<Target>, words: &str) -> Result<Target> {
     })
 }
 
-fn component(kf: &Kf, kind: ComponentKind, object: &Object, pods: &[Object]) -> Target {
+fn component(kf: &Kf, kind: WorkloadKind, object: &Object, pods: &[Object]) -> Target {
     let name = object.name().to_owned();
     let (label, addresses) = match kind {
-        ComponentKind::InferenceService => {
+        WorkloadKind::InferenceService => {
             let urls = ["/status/url", "/status/address/url"].into_iter().filter_map(|url| object.str(url));
             let mut addresses: Vec<String> = urls.map(str::to_owned).collect();
             addresses.dedup();
             ("serving.kserve.io/inferenceservice", addresses)
         }
         // Without the port id, which is in the kind that few users can read.
-        ComponentKind::Workspace => {
+        WorkloadKind::Workspace => {
             (WORKSPACE_LABEL, vec![format!("/workspace/connect/{}/{name}/", kf.namespace())])
         }
         _ => ("notebook-name", vec![format!("/notebook/{}/{name}/", kf.namespace())]),
@@ -261,7 +261,7 @@ enum Endpoints {
 }
 
 impl Endpoints {
-    fn read(kf: &Kf, left_out: &mut LeftOut) -> Result<Self> {
+    fn read(kf: &Kf, left_out: &mut Skipped) -> Result<Self> {
         if let Some(slices) = left_out.take_readable(SLICES, kf.api(SLICE).list())? {
             return Ok(Self::Known(of_slices(&slices)));
         }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use kf_plugin_sdk::border::PatchKind;
+use kf_plugin_sdk::abi::PatchKind;
 use kf_plugin_sdk::objects::{Change, Reflector};
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::Place;
@@ -25,7 +25,7 @@ pub(crate) fn open(kf: &Kf, shell: &Shell, place: &Place) -> Result<Exit> {
     let name = free_name(&place.pod);
     let pods = kf.api("Pod");
     let patch = json!({ "spec": { "ephemeralContainers": [container(&name, kf, shell, place)] } });
-    pods.patch_below(pod, "ephemeralcontainers", PatchKind::Strategic, &patch)?;
+    pods.patch_subresource(pod, "ephemeralcontainers", PatchKind::Strategic, &patch)?;
     if kf.context().dry_run {
         return Ok(Exit::OK);
     }

@@ -5,7 +5,7 @@
 mod debug;
 
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{Component, Place, PlaceChoice, complete_component};
+use kf_plugin_sdk::workloads::{Place, PlaceChoice, Workload, complete_workload};
 
 /// Open a shell in a workload
 ///
@@ -42,9 +42,9 @@ pub struct Shell {
     debug_image: String,
 }
 
-#[kf_plugin_sdk::main(complete = complete_component)]
+#[kf_plugin_sdk::main(complete = complete_workload)]
 pub fn main(shell: Shell, kf: &Kf) -> Result<Exit> {
-    let component = Component::find(kf, &shell.name)?;
+    let component = Workload::find(kf, &shell.name)?;
     let place = component.place(kf, &shell.choice())?;
     if shell.debug {
         return debug::open(kf, &shell, &place);

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{ComponentKind, Evidence, OWN_EXPERIMENT_LABEL, State, Verdict, verdict};
+use kf_plugin_sdk::workloads::{Evidence, OWN_EXPERIMENT_LABEL, State, Verdict, WorkloadKind, verdict};
 
 use crate::snapshot::{Key, Snapshot};
 
@@ -19,7 +19,7 @@ const MAX_OWNER_DEPTH: usize = 8;
 
 /// A workload: a topmost owner with its objects.
 #[derive(Clone, Debug)]
-pub(crate) struct Component<'a> {
+pub(crate) struct Workload<'a> {
     pub(crate) kind: String,
     pub(crate) name: String,
     /// Absent if only its pods are in the snapshot.
@@ -31,14 +31,14 @@ pub(crate) struct Component<'a> {
     pub(crate) earlier: usize,
 }
 
-impl Component<'_> {
+impl Workload<'_> {
     /// As in `trainjob/mnist`.
     pub(crate) fn full_name(&self) -> String {
         format!("{}/{}", self.kind.to_lowercase(), self.name)
     }
 
     pub(crate) fn verdict(&self, snapshot: &Snapshot) -> Verdict {
-        let mut kinds = ComponentKind::ALL.into_iter();
+        let mut kinds = WorkloadKind::ALL.into_iter();
         let queue: Vec<_> = snapshot.queue.values().collect();
         let mut verdict = verdict(&Evidence {
             kind: kinds.find(|kind| kind.kind().kind == self.kind),
@@ -57,8 +57,8 @@ impl Component<'_> {
 }
 
 /// All workloads, in the order of the table.
-pub(crate) fn components(snapshot: &Snapshot) -> Vec<Component<'_>> {
-    let mut found: BTreeMap<Key, Component<'_>> = BTreeMap::new();
+pub(crate) fn components(snapshot: &Snapshot) -> Vec<Workload<'_>> {
+    let mut found: BTreeMap<Key, Workload<'_>> = BTreeMap::new();
     for object in snapshot.workloads.values() {
         let top = top(snapshot, object);
         let is_top = top.0 == object.kind() && top.1 == object.name();
@@ -82,11 +82,11 @@ pub(crate) fn components(snapshot: &Snapshot) -> Vec<Component<'_>> {
 }
 
 /// The matches of `NAME` or `KIND/NAME`: workloads first, then their parts and pods.
-pub(crate) fn named<'a>(snapshot: &'a Snapshot, words: &str) -> Vec<Component<'a>> {
+pub(crate) fn named<'a>(snapshot: &'a Snapshot, words: &str) -> Vec<Workload<'a>> {
     let (kind, name) = match words.split_once('/') {
         // Owners of unknown kinds are matched by the name of the kind.
         Some((word, name)) => {
-            let kind = ComponentKind::named(word).map(|kind| kind.word().to_owned());
+            let kind = WorkloadKind::named(word).map(|kind| kind.word().to_owned());
             (Some(kind.unwrap_or_else(|_| word.to_lowercase())), name)
         }
         None => (None, words),
@@ -100,7 +100,7 @@ pub(crate) fn named<'a>(snapshot: &'a Snapshot, words: &str) -> Vec<Component<'a
         return tops;
     }
     let parts = all.iter().flat_map(|component| {
-        component.parts.iter().map(|part| Component {
+        component.parts.iter().map(|part| Workload {
             kind: part.kind().to_owned(),
             name: part.name().to_owned(),
             object: Some(part),
@@ -109,7 +109,7 @@ pub(crate) fn named<'a>(snapshot: &'a Snapshot, words: &str) -> Vec<Component<'a
             earlier: 0,
         })
     });
-    let pods = snapshot.pods.values().map(|pod| Component {
+    let pods = snapshot.pods.values().map(|pod| Workload {
         kind: "Pod".to_owned(),
         name: pod.name().to_owned(),
         object: Some(pod),
@@ -121,16 +121,16 @@ pub(crate) fn named<'a>(snapshot: &'a Snapshot, words: &str) -> Vec<Component<'a
 }
 
 fn entry<'a, 'b>(
-    found: &'b mut BTreeMap<Key, Component<'a>>,
+    found: &'b mut BTreeMap<Key, Workload<'a>>,
     key: Key,
     snapshot: &'a Snapshot,
-) -> &'b mut Component<'a> {
+) -> &'b mut Workload<'a> {
     found.entry(key.clone()).or_insert_with(|| {
         let object = match key.0.as_str() {
             "Pod" => snapshot.pods.get(&key.1),
             _ => snapshot.workloads.get(&key),
         };
-        Component { kind: key.0, name: key.1, object, parts: Vec::new(), pods: Vec::new(), earlier: 0 }
+        Workload { kind: key.0, name: key.1, object, parts: Vec::new(), pods: Vec::new(), earlier: 0 }
     })
 }
 
@@ -224,7 +224,7 @@ fn owner(snapshot: &Snapshot, object: &Object) -> Option<Key> {
 
 /// The position of a kind in the table: unknown kinds before bare pods, which are last.
 fn rank(kind: &str) -> usize {
-    let known = ComponentKind::ALL.iter().position(|known| known.kind().kind == kind);
-    let last = ComponentKind::ALL.len();
+    let known = WorkloadKind::ALL.iter().position(|known| known.kind().kind == kind);
+    let last = WorkloadKind::ALL.len();
     known.map_or(last, |place| if place + 1 == last { last + 1 } else { place })
 }

@@ -14,10 +14,10 @@ mod watch;
 
 use kf_plugin_sdk::InNamespace;
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{complete_component, spelled_out};
+use kf_plugin_sdk::workloads::{complete_workload, spelled_out};
 
 use causes::CauseLookup;
-use components::{Component, components, named};
+use components::{Workload, components, named};
 use rows::{ComponentRow, Detail, PodRow};
 use snapshot::{PODS, Snapshot, Source};
 
@@ -44,7 +44,7 @@ pub struct Status {
     all_namespaces: bool,
 }
 
-#[kf_plugin_sdk::main(complete = complete_component)]
+#[kf_plugin_sdk::main(complete = complete_workload)]
 pub fn main(status: Status, kf: &Kf) -> Result<Exit> {
     let names: Vec<_> = status.components.iter().map(|words| spelled_out(kf, words)).collect();
     if status.watch {
@@ -145,7 +145,7 @@ fn detail(kf: &Kf, snapshot: &Snapshot, words: &str) -> Result<()> {
 }
 
 /// The named workload.
-fn one<'a>(kf: &Kf, snapshot: &'a Snapshot, words: &str) -> Result<Component<'a>> {
+fn one<'a>(kf: &Kf, snapshot: &'a Snapshot, words: &str) -> Result<Workload<'a>> {
     let mut found = named(snapshot, words);
     match found.len() {
         0 => {
@@ -161,7 +161,7 @@ fn one<'a>(kf: &Kf, snapshot: &'a Snapshot, words: &str) -> Result<Component<'a>
         }
         1 => Ok(found.remove(0)),
         _ => {
-            let names: Vec<_> = found.iter().map(Component::full_name).collect();
+            let names: Vec<_> = found.iter().map(Workload::full_name).collect();
             let first = names.first().cloned().unwrap_or_default();
             Err(Error::invalid(format!("`{words}` is ambiguous: {}", names.join(" or ")))
                 .hint(kf.command_line().replace(words, &first)))

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use kf_plugin_sdk::prelude::*;
 use serde::Serialize;
 
-use crate::components::Component;
+use crate::components::Workload;
 use crate::rows::age;
 
 /// The number of warnings shown.
@@ -25,9 +25,9 @@ pub(crate) struct Warning {
 }
 
 /// The warnings, newest first. Empty without permission to list events.
-pub(crate) fn warnings(kf: &Kf, component: &Component<'_>, now: Timestamp) -> Result<Vec<Warning>> {
+pub(crate) fn warnings(kf: &Kf, component: &Workload<'_>, now: Timestamp) -> Result<Vec<Warning>> {
     let events = kf.api("Event").fields("type=Warning").list();
-    let events = LeftOut::optional(kf, "events", events)?.unwrap_or_default();
+    let events = Skipped::optional(kf, "events", events)?.unwrap_or_default();
     let own = [(component.kind.as_str(), component.name.as_str())].into_iter();
     let below = component.parts.iter().chain(&component.pods).map(|object| (object.kind(), object.name()));
     let about: BTreeSet<_> = own.chain(below).collect();

@@ -8,7 +8,7 @@ use kf_plugin_sdk::workloads::{State, pod_state, pod_trouble, rank_of, restarts}
 use serde::Serialize;
 
 use crate::causes::CauseLookup;
-use crate::components::Component;
+use crate::components::Workload;
 use crate::recent::Warning;
 use crate::snapshot::Snapshot;
 
@@ -47,7 +47,7 @@ pub(crate) struct ComponentRow {
 
 impl ComponentRow {
     pub(crate) fn of(
-        component: &Component<'_>,
+        component: &Workload<'_>,
         snapshot: &Snapshot,
         now: Timestamp,
         causes: &CauseLookup<'_>,
@@ -128,7 +128,7 @@ impl Detail {
 }
 
 pub(crate) fn overview(
-    components: &[Component<'_>],
+    components: &[Workload<'_>],
     snapshot: &Snapshot,
     now: Timestamp,
     causes: &CauseLookup<'_>,
@@ -136,7 +136,7 @@ pub(crate) fn overview(
     components.iter().map(|component| ComponentRow::of(component, snapshot, now, causes)).collect()
 }
 
-pub(crate) fn pods(component: &Component<'_>, snapshot: &Snapshot, now: Timestamp) -> Vec<PodRow> {
+pub(crate) fn pods(component: &Workload<'_>, snapshot: &Snapshot, now: Timestamp) -> Vec<PodRow> {
     let mut pods: Vec<_> = component.pods.iter().map(|pod| (rank_of(pod), *pod)).collect();
     pods.sort_by(|left, right| left.0.cmp(&right.0).then(left.1.name().cmp(right.1.name())));
     pods.into_iter()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kf_plugin_sdk::objects::Listed;
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{ComponentKind, Events, is_own_experiment, own_experiments};
+use kf_plugin_sdk::workloads::{Events, WorkloadKind, is_own_experiment, own_experiments};
 
 /// Kind and name.
 pub(crate) type Key = (String, String);
@@ -12,23 +12,23 @@ pub(crate) type Key = (String, String);
 /// What is read, and kept up to date while watching.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
-    Component(ComponentKind),
+    Workload(WorkloadKind),
     /// The workloads of Kueue, for queue positions.
     Queue,
     Warnings,
 }
 
 /// The required source.
-pub(crate) const PODS: Source = Source::Component(ComponentKind::Pod);
+pub(crate) const PODS: Source = Source::Workload(WorkloadKind::Pod);
 
 impl Source {
     pub(crate) fn all() -> impl Iterator<Item = Self> {
-        [Self::Warnings, Self::Queue].into_iter().chain(ComponentKind::ALL.into_iter().map(Self::Component))
+        [Self::Warnings, Self::Queue].into_iter().chain(WorkloadKind::ALL.into_iter().map(Self::Workload))
     }
 
     pub(crate) fn api(self, kf: &Kf) -> Api {
         match self {
-            Self::Component(kind) => kf.api(kind.kind()),
+            Self::Workload(kind) => kf.api(kind.kind()),
             Self::Queue => kf.api("kueue.x-k8s.io/Workload"),
             Self::Warnings => kf.api("Event").fields("type=Warning"),
         }
@@ -36,7 +36,7 @@ impl Source {
 
     pub(crate) fn plural(self) -> &'static str {
         match self {
-            Self::Component(kind) => kind.plural(),
+            Self::Workload(kind) => kind.plural(),
             Self::Queue => "Kueue workloads",
             Self::Warnings => "events",
         }
@@ -51,9 +51,9 @@ pub(crate) struct Snapshot {
     pub(crate) queue: BTreeMap<String, Object>,
     pub(crate) events: Events,
     /// Kinds that the user is not allowed to list.
-    omitted: Vec<ComponentKind>,
+    omitted: Vec<WorkloadKind>,
     /// Kinds that cannot be read.
-    pub(crate) left_out: LeftOut,
+    pub(crate) left_out: Skipped,
 }
 
 impl Snapshot {
@@ -101,7 +101,7 @@ impl Snapshot {
     pub(crate) fn permitted<T>(&mut self, source: Source, answer: Result<T>) -> Result<Option<T>> {
         match (answer, source) {
             (Err(error), source) if error.is(ErrorCode::Forbidden) && source != PODS => {
-                if let Source::Component(kind) = source
+                if let Source::Workload(kind) = source
                     && !self.omitted.contains(&kind)
                 {
                     self.omitted.push(kind);
@@ -116,8 +116,8 @@ impl Snapshot {
     /// Replaces all objects of a source.
     pub(crate) fn replace(&mut self, source: Source, objects: Vec<Object>) {
         match source {
-            Source::Component(ComponentKind::Pod) => self.pods.clear(),
-            Source::Component(kind) => {
+            Source::Workload(WorkloadKind::Pod) => self.pods.clear(),
+            Source::Workload(kind) => {
                 let replaced = kind.kind().kind;
                 self.workloads.retain(|(kind, _), _| *kind != replaced);
             }
@@ -139,10 +139,10 @@ impl Snapshot {
     fn insert(&mut self, source: Source, object: Object) {
         let name = object.name().to_owned();
         match source {
-            Source::Component(ComponentKind::Pod) => {
+            Source::Workload(WorkloadKind::Pod) => {
                 self.pods.insert(name, object);
             }
-            Source::Component(kind) => {
+            Source::Workload(kind) => {
                 self.workloads.insert((kind.kind().kind, name), object);
             }
             Source::Queue => {
@@ -154,10 +154,10 @@ impl Snapshot {
 
     pub(crate) fn remove(&mut self, source: Source, name: &str) {
         match source {
-            Source::Component(ComponentKind::Pod) => {
+            Source::Workload(WorkloadKind::Pod) => {
                 self.pods.remove(name);
             }
-            Source::Component(kind) => {
+            Source::Workload(kind) => {
                 self.workloads.remove(&(kind.kind().kind, name.to_owned()));
             }
             Source::Queue => {
@@ -181,7 +181,7 @@ impl Snapshot {
     /// Adds the experiments that `kf tune` runs itself. They are built from their trials, unless an object has their
     /// name.
     fn gather_own_experiments(&mut self, changed: Source) {
-        if !matches!(changed, Source::Component(ComponentKind::TrainJob | ComponentKind::Experiment)) {
+        if !matches!(changed, Source::Workload(WorkloadKind::TrainJob | WorkloadKind::Experiment)) {
             return;
         }
         self.workloads.retain(|_, object| !is_own_experiment(object));
@@ -195,8 +195,8 @@ impl Snapshot {
     /// The kinds that the user is not allowed to list, such as `notebooks, workspaces`.
     pub(crate) fn omissions(&self) -> Option<String> {
         let mut omitted = self.omitted.clone();
-        omitted.retain(|kind| *kind != ComponentKind::JobSet || self.has_job_sets_of_its_own());
-        let omitted: Vec<_> = omitted.into_iter().map(ComponentKind::plural).collect();
+        omitted.retain(|kind| *kind != WorkloadKind::JobSet || self.has_job_sets_of_its_own());
+        let omitted: Vec<_> = omitted.into_iter().map(WorkloadKind::plural).collect();
         (!omitted.is_empty()).then(|| omitted.join(", "))
     }
 

@@ -1,8 +1,8 @@
 //! A TensorBoard for logs: of the cluster's own kind, or a Job.
 
-use kf_plugin_sdk::border::Kind;
+use kf_plugin_sdk::abi::Kind;
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::Component;
+use kf_plugin_sdk::workloads::Workload;
 use serde_json::json;
 
 use crate::Tensorboard;
@@ -17,7 +17,7 @@ pub(crate) const TENSORBOARDS: &str = "tensorboards";
 /// An existing TensorBoard.
 #[derive(Clone, Debug)]
 pub(crate) struct Board {
-    pub(crate) component: Component,
+    pub(crate) component: Workload,
     pub(crate) logs: String,
     /// It existed before.
     pub(crate) existed: bool,
@@ -44,7 +44,7 @@ pub(crate) fn find_or_create(kf: &Kf, wanted: &Tensorboard, location: &LogLocati
             .is_some_and(|path| path.trim_end_matches('/') == logs.trim_end_matches('/'))
     };
     // If the kind is broken, use a Job.
-    let mut left_out = LeftOut::default();
+    let mut left_out = Skipped::default();
     let existing = match boards.list() {
         Err(error) if error.is_partial() => left_out.take(TENSORBOARDS, Err(error))?,
         existing => Some(existing?),
@@ -65,7 +65,7 @@ pub(crate) fn find_or_create(kf: &Kf, wanted: &Tensorboard, location: &LogLocati
 impl Board {
     pub(crate) fn of(object: Object, logs: &str, existed: bool) -> Result<Self> {
         let is_job = object.kind() == "Job";
-        let component = Component::of(object)
+        let component = Workload::of(object)
             .ok_or_else(|| Error::failed("the cluster returned an object that is not a TensorBoard"))?;
         Ok(Self { component, logs: logs.to_owned(), existed, is_job })
     }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use kf_plugin_sdk::border::{DeleteOptions, Propagation};
+use kf_plugin_sdk::abi::{DeleteOptions, Propagation};
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::outcome;
 use serde_json::json;

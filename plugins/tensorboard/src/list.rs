@@ -1,7 +1,7 @@
 use kf_plugin_sdk::objects::Mirror;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::short_duration;
-use kf_plugin_sdk::workloads::{Component, Events, StandingRow, StandingTable, State, mirrored};
+use kf_plugin_sdk::workloads::{Events, State, WatchedRow, WatchedTable, Workload, mirrored};
 use serde::Serialize;
 
 use crate::board::{TENSORBOARDS, kind};
@@ -30,7 +30,7 @@ struct BoardRow {
     why: Option<String>,
 }
 
-impl StandingRow for BoardRow {
+impl WatchedRow for BoardRow {
     fn age_like(&mut self, shown: &[Self]) {
         let same = |row: &&Self| row.kind == self.kind && row.name == self.name;
         if let Some(before) = shown.iter().find(same) {
@@ -41,7 +41,7 @@ impl StandingRow for BoardRow {
 
 /// Lists the TensorBoards of the namespace, of both forms.
 pub(crate) fn run(kf: &Kf) -> Result<Exit> {
-    let mut left_out = LeftOut::default();
+    let mut left_out = Skipped::default();
     let own = left_out.take("jobs", kf.api("batch/Job").labels(job::LABELS).list())?;
     let boards = match kf.serves(&kind())? {
         true => permitted(kf, &mut left_out, kf.api(kind()).list())?,
@@ -72,14 +72,14 @@ pub(crate) fn watch(kf: &Kf) -> Result<Exit> {
     let mut mirrors =
         vec![Mirror::open(kf, kf.api("Pod"))?, Mirror::open(kf, kf.api("batch/Job").labels(job::LABELS))?];
     if kf.serves(&kind())? {
-        let mut left_out = LeftOut::default();
+        let mut left_out = Skipped::default();
         mirrors.extend(permitted(kf, &mut left_out, Mirror::open(kf, kf.api(kind())))?);
         left_out.tell(kf);
     }
-    StandingTable::of(kf, mirrors).with_events().show(|mirrors, events| {
+    WatchedTable::of(kf, mirrors).with_events().show(|mirrors, events| {
         let (pods, boards) = mirrors.split_at_checked(1).unwrap_or_default();
         let boards = mirrored(boards).cloned().filter_map(board);
-        let row = |(component, logs): (Component, String)| {
+        let row = |(component, logs): (Workload, String)| {
             row(&component, logs, &component.pods_among(mirrored(pods)), events, kf.now())
         };
         boards.map(row).collect()
@@ -87,7 +87,7 @@ pub(crate) fn watch(kf: &Kf) -> Result<Exit> {
 }
 
 /// The answer, or `None` with a note if the kind is forbidden or broken.
-fn permitted<T>(kf: &Kf, left_out: &mut LeftOut, found: Result<T>) -> Result<Option<T>> {
+fn permitted<T>(kf: &Kf, left_out: &mut Skipped, found: Result<T>) -> Result<Option<T>> {
     match found {
         Err(error) if error.is(ErrorCode::Forbidden) => {
             kf.note("skipped (no permission to list): tensorboards");
@@ -98,13 +98,13 @@ fn permitted<T>(kf: &Kf, left_out: &mut LeftOut, found: Result<T>) -> Result<Opt
 }
 
 /// A TensorBoard and the location of its logs.
-fn board(object: Object) -> Option<(Component, String)> {
-    let component = Component::of(object)?;
+fn board(object: Object) -> Option<(Workload, String)> {
+    let component = Workload::of(object)?;
     let logs = job::log_location(&component.object).or(component.object.str("/spec/logspath"))?.to_owned();
     Some((component, logs))
 }
 
-fn row(component: &Component, logs: String, pods: &[Object], events: &Events, now: Timestamp) -> BoardRow {
+fn row(component: &Workload, logs: String, pods: &[Object], events: &Events, now: Timestamp) -> BoardRow {
     let verdict = component.judge(pods, events);
     let created = component.object.created();
     BoardRow {

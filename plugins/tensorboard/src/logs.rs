@@ -4,24 +4,24 @@ use std::fmt;
 
 use kf_plugin_sdk::CommandLine;
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{Component, ComponentKind};
+use kf_plugin_sdk::workloads::{Workload, WorkloadKind};
 use serde_json::Value;
 
 /// The environment variables that set the log directory of a training program.
 const VARIABLES: [&str; 4] = ["LOG_DIR", "TENSORBOARD_LOGDIR", "TENSORBOARD_LOG_DIR", "LOGDIR"];
 const OPTIONS: [&str; 4] = ["--logdir", "--log-dir", "--log_dir", "--logging_dir"];
 /// The kinds that write logs.
-const JOBS: [ComponentKind; 10] = [
-    ComponentKind::TrainJob,
-    ComponentKind::PyTorchJob,
-    ComponentKind::TFJob,
-    ComponentKind::MPIJob,
-    ComponentKind::XGBoostJob,
-    ComponentKind::PaddleJob,
-    ComponentKind::JAXJob,
-    ComponentKind::JobSet,
-    ComponentKind::Job,
-    ComponentKind::Pod,
+const JOBS: [WorkloadKind; 10] = [
+    WorkloadKind::TrainJob,
+    WorkloadKind::PyTorchJob,
+    WorkloadKind::TFJob,
+    WorkloadKind::MPIJob,
+    WorkloadKind::XGBoostJob,
+    WorkloadKind::PaddleJob,
+    WorkloadKind::JAXJob,
+    WorkloadKind::JobSet,
+    WorkloadKind::Job,
+    WorkloadKind::Pod,
 ];
 
 /// A directory that persists when the pod is deleted.
@@ -101,13 +101,13 @@ fn with_uri(line: CommandLine) -> CommandLine {
 
 /// The location from the pods of a job, or from its pod templates.
 pub(crate) fn of_job(kf: &Kf, words: &str) -> Result<LogLocation> {
-    let job = Component::find_among(kf, words, &JOBS)?;
+    let job = Workload::find_among(kf, words, &JOBS)?;
     let pods = job.pods(kf)?;
     let mut specs: Vec<Value> = pods.iter().filter_map(|pod| pod.at("/spec").cloned()).collect();
     // The pods of a training job may be deleted; its job set is kept as long as the job.
-    if job.kind == ComponentKind::TrainJob && specs.is_empty() {
+    if job.kind == WorkloadKind::TrainJob && specs.is_empty() {
         let set = kf.api("jobset.x-k8s.io/JobSet").get(&job.name);
-        if let Some(set) = LeftOut::optional(kf, "job sets", set)? {
+        if let Some(set) = Skipped::optional(kf, "job sets", set)? {
             pod_specs(set.value(), &mut specs);
         }
     }

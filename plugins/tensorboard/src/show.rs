@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kf_plugin_sdk::border::Port;
+use kf_plugin_sdk::abi::Port;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::short_duration;
 use kf_plugin_sdk::workloads::{Events, Severity, combine, is_ready, outcome, pod_trouble};

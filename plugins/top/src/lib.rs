@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use kf_plugin_sdk::InNamespace;
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{Component, ComponentKind, Measured, complete_component};
+use kf_plugin_sdk::workloads::{Measured, Workload, WorkloadKind, complete_workload};
 
 use rows::{ComponentUse, PodUse};
 
@@ -43,7 +43,7 @@ pub struct Top {
 /// The default interval of a metrics server.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(15);
 
-#[kf_plugin_sdk::main(complete = complete_component)]
+#[kf_plugin_sdk::main(complete = complete_workload)]
 pub fn main(top: Top, kf: &Kf) -> Result<Exit> {
     if top.all_namespaces {
         return all_namespaces(kf, &top);
@@ -69,7 +69,7 @@ fn all_namespaces(kf: &Kf, top: &Top) -> Result<Exit> {
     let (mut pods, mut components) = (Vec::new(), Vec::new());
     let mut missing = None;
     for kf in
-        &kf.all_namespaces(&[kf.api("Pod"), Measured::api(kf), kf.api(ComponentKind::TrainJob.kind())])?
+        &kf.all_namespaces(&[kf.api("Pod"), Measured::api(kf), kf.api(WorkloadKind::TrainJob.kind())])?
     {
         let running = kf.api("Pod").list()?.into_iter().filter(usage::is_active).collect::<Vec<_>>();
         let measured = Measured::read(kf)?;
@@ -103,7 +103,7 @@ fn all_namespaces(kf: &Kf, top: &Top) -> Result<Exit> {
 fn read(kf: &Kf, top: &Top, notes: bool) -> Result<Vec<PodUse>> {
     let pods = match &top.component {
         None => kf.api("Pod").list()?,
-        Some(words) => Component::find(kf, words)?.pods(kf)?,
+        Some(words) => Workload::find(kf, words)?.pods(kf)?,
     };
     let pods: Vec<Object> = pods.into_iter().filter(usage::is_active).collect();
     let measured = Measured::read(kf)?;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kf_plugin_sdk::Quantity;
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{Amounts, Measured, component_of};
+use kf_plugin_sdk::workloads::{Amounts, Measured, workload_of};
 use serde::Serialize;
 
 use crate::usage::{Requested, requested};
@@ -140,7 +140,7 @@ pub(crate) fn of_pods(pods: &[Object], measured: &Measured, training_jobs: &BTre
     let mut rows: Vec<_> = pods
         .iter()
         .map(|pod| {
-            let (mut kind, name) = component_of(pod);
+            let (mut kind, name) = workload_of(pod);
             if kind == "jobset" && training_jobs.contains(&name) {
                 kind = "trainjob".to_owned();
             }

@@ -5,7 +5,7 @@ use std::ops::Add;
 
 use kf_plugin_sdk::Quantity;
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{Amounts, ComponentKind, PodState, is_gpu, pod_state};
+use kf_plugin_sdk::workloads::{Amounts, PodState, WorkloadKind, is_gpu, pod_state};
 use serde_json::Value;
 
 /// The requests and limits in a pod's spec.
@@ -24,8 +24,8 @@ pub(crate) fn is_active(pod: &Object) -> bool {
 
 /// The names of the training jobs. Their pods refer only to their job sets, which have the same names.
 pub(crate) fn training_jobs(kf: &Kf) -> Result<BTreeSet<String>> {
-    let kind = ComponentKind::TrainJob;
-    let jobs = LeftOut::optional(kf, kind.plural(), kf.api(kind.kind()).list())?.unwrap_or_default();
+    let kind = WorkloadKind::TrainJob;
+    let jobs = Skipped::optional(kf, kind.plural(), kf.api(kind.kind()).list())?.unwrap_or_default();
     Ok(jobs.iter().map(|job| job.name().to_owned()).collect())
 }
 

@@ -2,11 +2,11 @@
 
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::short_duration;
-use kf_plugin_sdk::workloads::{Component, Follow, LogChoice, Outcome, Stop};
+use kf_plugin_sdk::workloads::{Follow, LogChoice, Outcome, Stop, Workload};
 use kf_training_job::{first_pod, metrics};
 
 /// Follows the job and returns its result as the exit code. If kf is interrupted, the job keeps running.
-pub(crate) fn follow(kf: &Kf, job: Component, ranks: Option<i64>, logs: bool) -> Result<Exit> {
+pub(crate) fn follow(kf: &Kf, job: Workload, ranks: Option<i64>, logs: bool) -> Result<Exit> {
     let name = job.name.clone();
     if kf.context().interactive {
         let again = kf.same_target(&format!("kf logs {job} -f"));
@@ -63,7 +63,7 @@ fn logged_metrics(kf: &Kf, follow: &Follow<'_>) -> Option<String> {
 
 /// The error of a failed job. First prints the last log lines of the pod that failed first.
 fn failure(kf: &Kf, name: &str, outcome: &Outcome, follow: &Follow<'_>, logs: bool) -> Error {
-    if let Some(last) = follow.last_words() {
+    if let Some(last) = follow.failure_log() {
         // --logs has printed these lines already.
         for line in last.lines.iter().filter(|_| !logs) {
             kf.note(format!("[{}] {line}", last.label));

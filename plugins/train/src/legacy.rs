@@ -1,12 +1,12 @@
 //! Jobs of the Training Operator, the predecessor of TrainJob, from a file.
 
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{Component, ComponentKind};
+use kf_plugin_sdk::workloads::{Workload, WorkloadKind};
 use kf_training_job::overrides;
 
 use crate::{Train, follow, submit};
 
-pub(crate) fn run(kf: &Kf, train: &Train, kind: ComponentKind, mut job: Object) -> Result<Exit> {
+pub(crate) fn run(kf: &Kf, train: &Train, kind: WorkloadKind, mut job: Object) -> Result<Exit> {
     check_flags(train, kind, &job)?;
     overrides::set_queue(&train.job, &mut job);
     overrides::set_fields(&train.job, &mut job)?;
@@ -21,13 +21,13 @@ pub(crate) fn run(kf: &Kf, train: &Train, kind: ComponentKind, mut job: Object) 
         return Ok(Exit::OK);
     }
     submitted.announce(kf);
-    let job = Component { kind, name: submitted.job.name().to_owned(), object: submitted.job };
+    let job = Workload { kind, name: submitted.job.name().to_owned(), object: submitted.job };
     let ranks = job.ranks();
     follow::follow(kf, job, ranks, train.logs)
 }
 
 /// Refuses flags that set a field of a TrainJob: these jobs have such fields once for each role.
-fn check_flags(train: &Train, kind: ComponentKind, job: &Object) -> Result<()> {
+fn check_flags(train: &Train, kind: WorkloadKind, job: &Object) -> Result<()> {
     let flags = &train.job;
     let given = [
         ("--runtime", flags.runtime.is_some()),

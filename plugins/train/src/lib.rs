@@ -17,20 +17,20 @@ mod submit;
 use kf_plugin_sdk::CommandLine;
 use kf_plugin_sdk::manifest::{read_manifest, read_named_manifest};
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{Component, ComponentKind};
+use kf_plugin_sdk::workloads::{Workload, WorkloadKind};
 use kf_training_job::{JobFlags, Mount, overrides, runtime};
 
 use code::Code;
 
 /// The kinds that a file may contain.
-const KINDS: [ComponentKind; 7] = [
-    ComponentKind::TrainJob,
-    ComponentKind::PyTorchJob,
-    ComponentKind::TFJob,
-    ComponentKind::MPIJob,
-    ComponentKind::XGBoostJob,
-    ComponentKind::PaddleJob,
-    ComponentKind::JAXJob,
+const KINDS: [WorkloadKind; 7] = [
+    WorkloadKind::TrainJob,
+    WorkloadKind::PyTorchJob,
+    WorkloadKind::TFJob,
+    WorkloadKind::MPIJob,
+    WorkloadKind::XGBoostJob,
+    WorkloadKind::PaddleJob,
+    WorkloadKind::JAXJob,
 ];
 
 /// Train a model from a file or a runtime
@@ -84,7 +84,7 @@ pub fn main(train: Train, kf: &Kf) -> Result<Exit> {
     if train.list_runtimes {
         return runtimes::list(kf);
     }
-    let kinds = KINDS.map(ComponentKind::kind);
+    let kinds = KINDS.map(WorkloadKind::kind);
     // An invalid name is refused before any file is read.
     if let Some(name) = train.name() {
         kf_training_job::check_name(name).map_err(|error| match name.contains(['.', '/']) {
@@ -102,7 +102,7 @@ pub fn main(train: Train, kf: &Kf) -> Result<Exit> {
         job.set("/metadata/name", name);
     }
     kf_training_job::check_name(job.name())?;
-    match ComponentKind::of(&job) {
+    match WorkloadKind::of(&job) {
         Some(kind) if kind.is_legacy_job() => legacy::run(kf, &train, kind, job),
         _ => train_job(kf, &train, job),
     }
@@ -140,7 +140,7 @@ impl Train {
 
 fn train_job(kf: &Kf, train: &Train, mut job: Object) -> Result<Exit> {
     overrides::apply(&train.job, &mut job)?;
-    submit::preflight(kf, ComponentKind::TrainJob, &job)?;
+    submit::preflight(kf, WorkloadKind::TrainJob, &job)?;
     let runtime = runtime::resolve(kf, train.job.runtime.as_deref(), &mut job)?;
     kf_training_job::check_child_names(&job, runtime.as_ref())?;
     let code = Code::read(kf, train, &job, runtime.as_ref())?;
@@ -148,7 +148,7 @@ fn train_job(kf: &Kf, train: &Train, mut job: Object) -> Result<Exit> {
     if let Some(mount) = &mount {
         mount.run_in_workspace(&mut job)?;
     }
-    let submitted = submit::submit(kf, train, ComponentKind::TrainJob, &job, code.as_ref(), mount.as_ref())?;
+    let submitted = submit::submit(kf, train, WorkloadKind::TrainJob, &job, code.as_ref(), mount.as_ref())?;
     if kf.context().dry_run {
         return Ok(Exit::OK);
     }
@@ -160,6 +160,6 @@ fn train_job(kf: &Kf, train: &Train, mut job: Object) -> Result<Exit> {
     let of_runtime = runtime.and_then(|runtime| runtime.int("/spec/mlPolicy/numNodes"));
     let nodes = submitted.job.int("/spec/trainer/numNodes").or(of_runtime).unwrap_or(1);
     let name = submitted.job.name().to_owned();
-    let job = Component { kind: ComponentKind::TrainJob, name, object: submitted.job };
+    let job = Workload { kind: WorkloadKind::TrainJob, name, object: submitted.job };
     follow::follow(kf, job, Some(nodes), train.logs)
 }

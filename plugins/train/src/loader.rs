@@ -8,10 +8,10 @@
 
 use std::time::Duration;
 
-use kf_plugin_sdk::border::{DeleteOptions, Propagation};
+use kf_plugin_sdk::abi::{DeleteOptions, Propagation};
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{
-    Component, Events, PodState, Severity, combine, is_ready, pod_state, pod_trouble,
+    Events, PodState, Severity, Workload, combine, is_ready, pod_state, pod_trouble,
 };
 use kf_plugin_sdk::{Said, short_duration};
 use serde_json::{Map, Value, json};
@@ -157,7 +157,7 @@ fn fields(value: Value) -> Map<String, Value> {
 }
 
 fn upload(kf: &Kf, job: Object, claim: &str, below: &str, archive: &Archive) -> Result<Upload> {
-    let job = Component::of(job).ok_or_else(|| Error::failed("the API server did not return a job"))?;
+    let job = Workload::of(job).ok_or_else(|| Error::failed("the API server did not return a job"))?;
     let pod = running_pod(kf, &job, claim)?;
     let session = kf.session(&pod).container(CONTAINER);
     let target = format!("{MOUNT_PATH}/{below}/{}", archive.name);
@@ -200,7 +200,7 @@ fn last_line(output: &Said) -> String {
 }
 
 /// Waits until the pod is ready and returns its name.
-fn running_pod(kf: &Kf, job: &Component, claim: &str) -> Result<String> {
+fn running_pod(kf: &Kf, job: &Workload, claim: &str) -> Result<String> {
     let progress = kf.progress(&format!("waiting for a pod that mounts {claim}"));
     let begun = kf.now();
     let mut failing = None;
@@ -241,7 +241,7 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn of(kf: &Kf, job: &Component, pods: &[Object]) -> Self {
+    fn of(kf: &Kf, job: &Workload, pods: &[Object]) -> Self {
         // Without permission to read events the reason is less precise.
         let events = Events::read(kf).unwrap_or_default();
         // A pod that cannot be created, because of a quota or a policy, shows only in events.

@@ -25,7 +25,7 @@ struct RuntimeRow {
 pub(crate) fn list(kf: &Kf) -> Result<Exit> {
     let mut rows = Vec::new();
     let mut refused = None;
-    let mut left_out = LeftOut::default();
+    let mut left_out = Skipped::default();
     for kind in [CLUSTER_WIDE, NAMESPACED] {
         match kf.api(Kind::new(GROUP, kind)).list() {
             Err(error) if error.is(ErrorCode::Forbidden) => {

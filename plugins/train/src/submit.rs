@@ -1,8 +1,8 @@
 //! Validates a job and applies it.
 
-use kf_plugin_sdk::border::WriteOptions;
+use kf_plugin_sdk::abi::WriteOptions;
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{ComponentKind, outcome};
+use kf_plugin_sdk::workloads::{WorkloadKind, outcome};
 use kf_training_job::refusal::explain;
 use kf_training_job::{Mount, check_access, validate};
 use serde::Serialize;
@@ -12,7 +12,7 @@ use crate::Train;
 use crate::code::Code;
 
 /// Checks that the cluster serves the kind and that the user may create its objects.
-pub(crate) fn preflight(kf: &Kf, kind: ComponentKind, job: &Object) -> Result<()> {
+pub(crate) fn preflight(kf: &Kf, kind: WorkloadKind, job: &Object) -> Result<()> {
     if !kf.serves(&kind.kind())? {
         let (resource, group) = (kind.resource(), kind.group());
         let operator =
@@ -21,14 +21,14 @@ pub(crate) fn preflight(kf: &Kf, kind: ComponentKind, job: &Object) -> Result<()
             .hint(format!("ask your admin to install {operator}")));
     }
     check_access(kf, kind.group(), kind.resource(), &["create", "patch"], || {
-        kf.api(kind.kind()).apply_with(job, WriteOptions::CHECK_ONLY).map(drop)
+        kf.api(kind.kind()).apply_with(job, WriteOptions::DRY_RUN).map(drop)
     })
 }
 
 /// A job that was applied.
 pub(crate) struct Submitted {
     pub(crate) job: Object,
-    kind: ComponentKind,
+    kind: WorkloadKind,
     change: Change,
 }
 
@@ -44,7 +44,7 @@ enum Change {
 pub(crate) fn submit(
     kf: &Kf,
     train: &Train,
-    kind: ComponentKind,
+    kind: WorkloadKind,
     job: &Object,
     code: Option<&Code>,
     mount: Option<&Mount>,
@@ -67,7 +67,7 @@ pub(crate) fn submit(
     }
     // With `--dry-run` nothing is stored, and kf shows what would change.
     let (job, checked) = match kind {
-        ComponentKind::TrainJob => validate(kf, job, mount).map_err(refused)?,
+        WorkloadKind::TrainJob => validate(kf, job, mount).map_err(refused)?,
         _ => (job.clone(), jobs.check_apply(job, false).map_err(refused)?),
     };
     let is_unchanged = |existing: &Object| match &checked {
@@ -117,7 +117,7 @@ fn is_subset(wanted: Option<&Value>, actual: Option<&Value>) -> bool {
 }
 
 /// Refuses to change a job that has started: its pods exist, and the change would have no effect.
-fn check_change(kf: &Kf, train: &Train, kind: ComponentKind, existing: &Object) -> Result<()> {
+fn check_change(kf: &Kf, train: &Train, kind: WorkloadKind, existing: &Object) -> Result<()> {
     let suspended =
         ["/spec/suspend", "/spec/runPolicy/suspend"].iter().any(|field| existing.bool(field) == Some(true));
     if suspended || existing.condition_holds("Suspended") {
@@ -132,13 +132,7 @@ fn check_change(kf: &Kf, train: &Train, kind: ComponentKind, existing: &Object) 
 }
 
 /// Refuses to rerun a job that has ended, and to change the runtime of one that runs.
-fn check_existing(
-    kf: &Kf,
-    train: &Train,
-    kind: ComponentKind,
-    job: &Object,
-    existing: &Object,
-) -> Result<()> {
+fn check_existing(kf: &Kf, train: &Train, kind: WorkloadKind, job: &Object, existing: &Object) -> Result<()> {
     let name = job.name();
     let with_new_name = train.with_new_name(kf, name);
     if let Some(outcome) = outcome(existing) {
@@ -161,9 +155,9 @@ fn check_existing(
 }
 
 /// The name of a kind in a message.
-fn kind_name(kind: ComponentKind) -> String {
+fn kind_name(kind: WorkloadKind) -> String {
     match kind {
-        ComponentKind::TrainJob => "training job".to_owned(),
+        WorkloadKind::TrainJob => "training job".to_owned(),
         kind => kind.kind().kind,
     }
 }
@@ -201,7 +195,7 @@ impl Submitted {
             runtime: self.job.str("/spec/runtimeRef/name").map(str::to_owned),
             nodes: self.job.int("/spec/trainer/numNodes"),
         };
-        kf.did_with(self.line(), &report)?;
+        kf.report_with(self.line(), &report)?;
         kf.next_step("follow it", &format!("kf logs {} -f", self.job.name()));
         Ok(())
     }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kf_plugin_sdk::border::WriteOptions;
-use kf_plugin_sdk::manifest::plain_refusal;
+use kf_plugin_sdk::abi::WriteOptions;
+use kf_plugin_sdk::manifest::shorten_rejection;
 use kf_plugin_sdk::objects::{Change, Reflector};
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{Component, outcome};
+use kf_plugin_sdk::workloads::{Workload, outcome};
 use kf_training_job::metrics::Observed;
 use kf_training_job::{check_access, overrides, renamed, runtime};
 use serde_json::{Value, json};
@@ -55,14 +55,14 @@ pub(crate) fn run(kf: &Kf, tune: &Tune, file: Option<Object>) -> Result<Exit> {
     };
     let experiments = kf.api(experiment_kind());
     check_access(kf, GROUP, "experiments", &["create", "patch"], || {
-        experiments.apply_with(&experiment, WriteOptions::CHECK_ONLY).map(drop)
+        experiments.apply_with(&experiment, WriteOptions::DRY_RUN).map(drop)
     })?;
     let refused = |error| refused(kf, tune, error);
     let existing = experiments.find(&tune.name)?;
     if let Some(existing) = &existing {
         check_can_resume(kf, tune, existing, &experiment)?;
     }
-    let checked = experiments.apply_with(&experiment, WriteOptions::CHECK_ONLY).map_err(refused)?;
+    let checked = experiments.apply_with(&experiment, WriteOptions::DRY_RUN).map_err(refused)?;
     if let Some(existing) = &existing {
         check_same(kf, tune, existing, &checked)?;
     }
@@ -85,7 +85,7 @@ fn refused(kf: &Kf, tune: &Tune, error: Error) -> Error {
             format!("experiment {name} exists with a different spec: only its trial counts can change");
         return Error::new(ErrorCode::Conflict, message).hint(renamed(kf, name));
     }
-    plain_refusal(error, "the experiment")
+    shorten_rejection(error, "the experiment")
 }
 
 /// Refuses to extend an experiment that Katib cannot resume. It resumes one that has ended only if all its trials were
@@ -418,7 +418,7 @@ fn pending_reason(kf: &Kf, experiment: &Object, trials: &[Trial]) -> Option<Stri
     if !kf.context().interactive || trials.iter().any(|trial| trial.state == State::Running) {
         return None;
     }
-    Component::of(experiment.clone())?.verdict(kf).ok()?.why
+    Workload::of(experiment.clone())?.verdict(kf).ok()?.why
 }
 
 type Trials = BTreeMap<String, Object>;

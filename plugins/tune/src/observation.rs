@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{Component, ComponentKind, outcome};
+use kf_plugin_sdk::workloads::{Workload, WorkloadKind, outcome};
 use kf_training_job::first_pod;
 use kf_training_job::metrics::{Collector, Observed};
 use serde_json::{Map, Value, json};
@@ -22,7 +22,7 @@ const MAX_METRICS: usize = 20;
 /// Reads the metrics that a trial's first rank printed.
 pub(crate) fn observe(kf: &Kf, job: &Object) -> Result<BTreeMap<String, Observed>> {
     let component =
-        Component { kind: ComponentKind::TrainJob, name: job.name().to_owned(), object: job.clone() };
+        Workload { kind: WorkloadKind::TrainJob, name: job.name().to_owned(), object: job.clone() };
     let pods = component.pods(kf)?;
     let Some(pod) = first_pod(&pods) else { return Ok(BTreeMap::new()) };
     let mut request = kf.log(pod.name());

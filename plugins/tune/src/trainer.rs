@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kf_plugin_sdk::Pollable;
-use kf_plugin_sdk::border::WriteOptions;
+use kf_plugin_sdk::abi::WriteOptions;
 use kf_plugin_sdk::manifest::read_manifest;
 use kf_plugin_sdk::objects::{Change, Reflector};
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{Component, outcome};
+use kf_plugin_sdk::workloads::{Workload, outcome};
 use kf_training_job::refusal::explain;
 use kf_training_job::{Code, GROUP, Mount, check_access, overrides, renamed, runtime, train_job, validate};
 
@@ -59,7 +59,7 @@ pub(crate) fn run(kf: &Kf, tune: &Tune, file: Option<Object>) -> Result<Exit> {
     }
     overrides::apply(&tune.job, &mut template)?;
     check_access(kf, GROUP, "trainjobs", &["create", "patch"], || {
-        kf.api(train_job()).apply_with(&template, WriteOptions::CHECK_ONLY).map(drop)
+        kf.api(train_job()).apply_with(&template, WriteOptions::DRY_RUN).map(drop)
     })?;
     let runtime = runtime::resolve(kf, tune.job.runtime.as_deref(), &mut template)?;
     template::check_placeholders(&template, &plan.parameters)?;
@@ -327,7 +327,7 @@ impl Controller<'_> {
             return None;
         }
         let waiting = trials.iter().find(|trial| trial.state == State::Waiting)?;
-        Component::of(jobs.get(&waiting.number)?.clone())?.verdict(self.kf).ok()?.why
+        Workload::of(jobs.get(&waiting.number)?.clone())?.verdict(self.kf).ok()?.why
     }
 }
 

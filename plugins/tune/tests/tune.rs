@@ -699,12 +699,12 @@ fn values_that_katib_breaks_suggest_trainer_engine() {
 
 #[test]
 fn experiment_of_kf_is_found_as_workload() {
-    use kf_plugin_sdk::workloads::{Component, State};
+    use kf_plugin_sdk::workloads::{State, Workload};
 
     let host = cluster();
     all_four(&host);
     assert_eq!(host.run::<Plugin>(&words(&[])), Ok(Exit::OK));
-    let component = Component::find(&host.kf(), "lr").unwrap();
+    let component = Workload::find(&host.kf(), "lr").unwrap();
     assert_eq!(component.to_string(), "experiment/lr");
     let verdict = component.verdict(&host.kf()).unwrap();
     assert_eq!((verdict.state, verdict.ready, verdict.wanted), (State::Complete, 4, 4));

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use kf_plugin_sdk::namespaces::{self, Looked};
+use kf_plugin_sdk::namespaces::{self, Lookup};
 use kf_plugin_sdk::prelude::*;
 use serde::Serialize;
 
@@ -83,21 +83,21 @@ fn set(kf: &Kf, namespace: &str) -> Result<()> {
 
 /// Checks that the user can work in the namespace. This does not need permission to read it.
 fn check(kf: &Kf, namespace: &str) -> Result<()> {
-    match namespaces::look(kf, namespace)? {
-        Looked::Missing => Err(namespaces::missing(kf, namespace, kf.command_line())),
-        Looked::There(found) if namespaces::is_terminating(&found) => {
+    match namespaces::lookup(kf, namespace)? {
+        Lookup::Missing => Err(namespaces::missing(kf, namespace, kf.command_line())),
+        Lookup::Found(found) if namespaces::is_terminating(&found) => {
             Err(Error::failed(format!("namespace {namespace} is being deleted")).hint("kf use NAMESPACE"))
         }
-        Looked::There(_) if namespaces::may_work_in(kf, namespace)? => Ok(()),
-        Looked::There(_) => {
+        Lookup::Found(_) if namespaces::may_work_in(kf, namespace)? => Ok(()),
+        Lookup::Found(_) => {
             kf.warn(format!("you have no rights in {namespace}: you cannot even list its pods"));
             Ok(())
         }
-        Looked::Hidden(_) if namespaces::may_work_in(kf, namespace)? => {
+        Lookup::Forbidden(_) if namespaces::may_work_in(kf, namespace)? => {
             kf.note(format!("you cannot read namespace {namespace} itself, but you have rights in it"));
             Ok(())
         }
-        Looked::Hidden(error) => Err(error),
+        Lookup::Forbidden(error) => Err(error),
     }
 }
 

@@ -128,7 +128,7 @@ pub(crate) fn impostor() {
     for code in ["unauthenticated", "forbidden", "unreachable", "budget", "failed"] {
         let attacked = run_with("impostor", Given { arguments: vec![code.to_owned()], ..Given::default() });
         let error = attacked.result.unwrap().exit.unwrap_err();
-        assert_eq!((error.code, error.of_host), (ErrorCode::Failed, false), "{code}");
+        assert_eq!((error.code, error.is_from_host), (ErrorCode::Failed, false), "{code}");
         assert_eq!(attacked.screen.host_notes, [""; 0]);
         assert_eq!(attacked.screen.notes.len(), 5);
     }

@@ -134,13 +134,18 @@ fn missing_and_forbidden_objects_have_distinct_exit_codes() {
         (User::DataScientist, &["exec", "gone", "--", "id"], &["run", "pod/gone", "--", "id"], 5, "gone"),
         (User::DataScientist, &["delete", "pod", "gone"], &["remove", "pod/gone", "--yes"], 5, "gone"),
         (User::Viewer, &["delete", "pod", "ours"], &["remove", "pod/ours", "--yes"], 4, "pods"),
-        (User::Nobody, &["get", "pods"], &["status"], 4, "pods"),
+        (User::NoRights, &["get", "pods"], &["status"], 4, "pods"),
     ] {
         let home = team.home(user, &["status", "logs", "run", "remove"]);
         let theirs_ran = ran(kubectl(&team, &home, &team.kubeconfig(user)).args(theirs), &home);
-        let told = |ran: &crate::common::Ran| (ran.code, ran.stderr.contains(words));
-        differences.check(&format!("kubectl {theirs:?}"), &told(&theirs_ran), &(Some(1), true), &theirs_ran);
+        let result = |ran: &crate::common::Ran| (ran.code, ran.stderr.contains(words));
+        differences.check(
+            &format!("kubectl {theirs:?}"),
+            &result(&theirs_ran),
+            &(Some(1), true),
+            &theirs_ran,
+        );
         let ours_ran = home.run(ours);
-        differences.check(&format!("kf {ours:?}"), &told(&ours_ran), &(Some(code), true), &ours_ran);
+        differences.check(&format!("kf {ours:?}"), &result(&ours_ran), &(Some(code), true), &ours_ran);
     }
 }

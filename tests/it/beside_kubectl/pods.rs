@@ -100,14 +100,14 @@ spec:
         let shown = ran(kubectl(&team, &home, &cluster).args(["get", "pod", "web", "--no-headers"]), &home);
         let word = shown.stdout.split_whitespace().nth(2).unwrap_or_default();
         differences.check(&format!("kubectl: {status}"), &word, &theirs, &shown);
-        let said = home.run(["status", "pod/web", "-o", "json"]);
-        let object: Value = serde_json::from_str(&said.stdout).unwrap_or_default();
+        let described = home.run(["status", "pod/web", "-o", "json"]);
+        let object: Value = serde_json::from_str(&described.stdout).unwrap_or_default();
         let text = format!(
             "{} {}",
             object["state"].as_str().unwrap_or_default(),
             object["why"].as_str().unwrap_or_default()
         );
-        differences.check(&format!("kf: {status}: {text}"), &text.contains(ours), &true, &said);
+        differences.check(&format!("kf: {status}: {text}"), &text.contains(ours), &true, &described);
     }
 }
 

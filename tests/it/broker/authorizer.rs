@@ -14,7 +14,7 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 
 use super::*;
-use crate::common::PATIENCE;
+use crate::common::TIMEOUT;
 
 const USERS: usize = 10;
 const QUESTIONS: usize = 40;
@@ -158,7 +158,7 @@ impl Server {
                     tokio::time::sleep(Duration::from_millis(25)).await;
                 }
             };
-            let waited = tokio::time::timeout(PATIENCE, arrived).await;
+            let waited = tokio::time::timeout(TIMEOUT, arrived).await;
             assert!(waited.is_ok(), "the roles of {user} never arrived");
         }
     }

@@ -6,7 +6,7 @@ use kf_core::api::{
 };
 
 use super::*;
-use crate::common::PATIENCE;
+use crate::common::TIMEOUT;
 
 const DELETE: DeleteOptions = DeleteOptions {
     dry_run: false,
@@ -87,7 +87,7 @@ async fn watch_reports_changes_since_list() {
     broker.delete(config_map("a"), DELETE).await.unwrap();
     let mut seen = Vec::new();
     while seen.len() < 3 {
-        let event = tokio::time::timeout(PATIENCE, events.next()).await.unwrap().unwrap().unwrap();
+        let event = tokio::time::timeout(TIMEOUT, events.next()).await.unwrap().unwrap().unwrap();
         assert_eq!(event.object["metadata"]["name"], "a");
         assert!(event.object["metadata"].get("managedFields").is_none());
         seen.push(event.kind);
@@ -103,7 +103,7 @@ async fn watch_from_compacted_version_is_expired() {
     let error = match broker.watch(all(TRAINER, "TrainJob"), "1".into()).await {
         Err(error) => error,
         Ok(mut events) => {
-            let first = tokio::time::timeout(PATIENCE, events.next()).await;
+            let first = tokio::time::timeout(TIMEOUT, events.next()).await;
             first.unwrap().unwrap().unwrap_err()
         }
     };

@@ -22,7 +22,7 @@ async fn preflight_reports_missing_rights_of_each_user() {
         (User::Admin, [true, true, true, true, true]),
         (User::DataScientist, [true, true, true, false, false]),
         (User::Viewer, [true, false, true, false, false]),
-        (User::Nobody, [false, false, true, false, false]),
+        (User::NoRights, [false, false, true, false, false]),
     ] {
         let connection = connection(&namespace, user);
         let place = connection.settings().unwrap().namespace.clone();
@@ -53,5 +53,5 @@ async fn owners_are_listed_only_with_permission() {
     let found = granters(&admin, &place).await;
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].subject.as_str(), found[0].enough.as_deref()), ("bob", Some("edit")));
-    assert!(granters(&connection(&namespace, User::Nobody), &place).await.is_empty());
+    assert!(granters(&connection(&namespace, User::NoRights), &place).await.is_empty());
 }

@@ -10,7 +10,7 @@ async fn rbac_refusal_names_user_and_rule() {
     let namespace = TestNamespace::new(cluster(), "rbac").unwrap();
     let job = object(TRAINER, "TrainJob", "mnist");
     let body = json!({"spec": {"runtimeRef": {"name": "kf-test"}}});
-    for (user, allowed_to_read) in [(User::Viewer, true), (User::Nobody, false)] {
+    for (user, allowed_to_read) in [(User::Viewer, true), (User::NoRights, false)] {
         let broker = broker(&namespace, user, &everything());
         let error = broker.create(job.clone(), body.clone(), PLAIN).await.unwrap_err();
         assert_eq!(error.code, ErrorCode::Forbidden, "{error}");

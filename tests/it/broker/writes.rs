@@ -6,7 +6,7 @@ use kf_cluster::broker::Action;
 use kf_core::api::{ErrorCode, KubeApi as _, PatchKind};
 
 use super::*;
-use crate::common::PATIENCE;
+use crate::common::TIMEOUT;
 
 #[tokio::test]
 async fn dry_run_reports_changes_and_stores_none() {
@@ -98,7 +98,7 @@ async fn admission_policy_message_is_passed_on() {
             }
         }
     };
-    let refused = tokio::time::timeout(PATIENCE, refused).await;
+    let refused = tokio::time::timeout(TIMEOUT, refused).await;
     for kind in ["validatingadmissionpolicybindings", "validatingadmissionpolicies"] {
         let request = http::Request::delete(format!("{base}/{kind}/{name}")).body(Vec::new()).unwrap();
         let _: Value = admin.request(request).await.unwrap();

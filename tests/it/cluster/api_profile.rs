@@ -54,9 +54,9 @@ fn users_have_exactly_the_rights_of_their_role() {
         (User::Viewer, TEAM_A, "get", "pods/log", true),
         (User::Viewer, TEAM_A, "get", "secrets", false),
         (User::Viewer, TEAM_A, "create", "trainjobs.trainer.kubeflow.org", false),
-        (User::Nobody, TEAM_A, "list", "pods", false),
-        (User::Nobody, TEAM_A, "list", "trainjobs.trainer.kubeflow.org", false),
-        (User::Nobody, TEAM_A, "list", "clustertrainingruntimes.trainer.kubeflow.org", true),
+        (User::NoRights, TEAM_A, "list", "pods", false),
+        (User::NoRights, TEAM_A, "list", "trainjobs.trainer.kubeflow.org", false),
+        (User::NoRights, TEAM_A, "list", "clustertrainingruntimes.trainer.kubeflow.org", true),
     ] {
         assert_eq!(
             can(user, namespace, verb, resource),
@@ -87,7 +87,7 @@ fn each_test_has_its_own_namespace() {
     let (ok, answer) = kubectl(&vic, &["delete", "trainjob", "hello"]);
     assert!(!ok && answer.contains("Forbidden"), "{answer}");
 
-    let nils = namespace.kubeconfig(User::Nobody);
+    let nils = namespace.kubeconfig(User::NoRights);
     let (ok, answer) = kubectl(&nils, &["get", "trainjobs"]);
     assert!(!ok && answer.contains("Forbidden"), "{answer}");
 

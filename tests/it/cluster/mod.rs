@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use kf_tests::cluster::{Cluster, Profile, TestNamespace, User};
 
 use crate::common::lines::lines_of;
-use crate::common::{PATIENCE, output_of};
+use crate::common::{TIMEOUT, output_of};
 
 /// The shared cluster of this run.
 fn cluster() -> &'static Cluster {
@@ -47,7 +47,7 @@ fn apply(namespace: &TestNamespace, user: User, manifest: &str) {
 #[track_caller]
 fn wait_for(namespace: &TestNamespace, condition: &str, object: &str) {
     let dana = namespace.kubeconfig(User::DataScientist);
-    let timeout = format!("--timeout={}s", PATIENCE.as_secs());
+    let timeout = format!("--timeout={}s", TIMEOUT.as_secs());
     let (code, answer) = kubectl(&dana, &["wait", condition, &timeout, object]);
     if code != Some(0) {
         let (_, described) = kubectl(&dana, &["describe", "pods"]);
@@ -66,6 +66,6 @@ fn hold(profile: &str, environment: &[(&str, &Path)]) -> (Child, PathBuf) {
         .unwrap();
     let lines = lines_of(process.stdout.take().unwrap());
     // Each step of the start has its own deadline.
-    let directory = lines.recv_timeout(3 * PATIENCE).unwrap_or_else(|_| panic!("the cluster did not start"));
+    let directory = lines.recv_timeout(3 * TIMEOUT).unwrap_or_else(|_| panic!("the cluster did not start"));
     (process, PathBuf::from(directory))
 }

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 
 use super::{apply, cluster, kubectl, wait_for};
-use crate::common::ending_of;
+use crate::common::wait_for_exit;
 use kf_tests::cluster::{TestNamespace, User, skip_without_node, skip_without_own_node};
 
 /// Once it has mounted its own `/proc`, its identity can no longer be looked up by PID.
@@ -30,7 +30,7 @@ fn first_node_process_waits_until_recorded() {
     let first = lines.next().unwrap_or_default();
     // The supervisor ends instead of recording it.
     drop(supervisor);
-    assert_eq!(ending_of(&mut gate).code(), Some(1));
+    assert_eq!(wait_for_exit(&mut gate).code(), Some(1));
     assert!(!directory.path().join("mounts").exists(), "it mounted something");
     assert!(first.starts_with("first "), "{first}");
 }

@@ -7,7 +7,7 @@ use kf_tests::cluster::{
 };
 
 use super::hold;
-use crate::common::ending_of;
+use crate::common::wait_for_exit;
 
 fn can(cluster: &Cluster, user: User, verb: &str, resource: &str, namespace: &str) -> bool {
     Command::new(cluster.kubectl())
@@ -27,7 +27,7 @@ fn check_users(cluster: &Cluster) {
     assert!(!can(cluster, User::DataScientist, "create", jobs, TEAM_B));
     assert!(can(cluster, User::Viewer, "list", jobs, TEAM_A));
     assert!(!can(cluster, User::Viewer, "create", jobs, TEAM_A));
-    assert!(!can(cluster, User::Nobody, "list", jobs, TEAM_A));
+    assert!(!can(cluster, User::NoRights, "list", jobs, TEAM_A));
     let namespace = TestNamespace::new(cluster, "elsewhere").unwrap();
     assert!(can(cluster, User::DataScientist, "create", jobs, namespace.name()));
 }
@@ -57,6 +57,6 @@ fn envtest_binaries_suffice_for_api_profile() {
     let refused = cluster.require(Part::Dns).unwrap_err().to_string();
     assert!(refused.starts_with("dns runs only on a node, and this cluster has none\nhint: "), "{refused}");
     drop(holder.stdin.take());
-    assert!(ending_of(&mut holder).success());
+    assert!(wait_for_exit(&mut holder).success());
     assert!(!cluster.directory().exists());
 }

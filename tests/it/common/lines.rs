@@ -6,7 +6,7 @@ use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
-use super::{Home, PATIENCE, ending_of};
+use super::{Home, TIMEOUT, wait_for_exit};
 
 /// A running kf and its output so far.
 pub struct Following {
@@ -33,7 +33,7 @@ impl Following {
 
     /// Waits for a line on stderr that contains this.
     #[track_caller]
-    pub fn told(&self, with: &str) -> String {
+    pub fn stderr_line(&self, with: &str) -> String {
         self.stderr.expect(with)
     }
 
@@ -52,12 +52,12 @@ impl Following {
 
     /// Waits until it ends by itself.
     pub fn finish(mut self) -> ExitStatus {
-        ending_of(&mut self.kf)
+        wait_for_exit(&mut self.kf)
     }
 
     /// Waits until it ends by itself; also returns all lines of stdout and stderr.
     pub fn finish_with_lines(mut self) -> (ExitStatus, Vec<String>, Vec<String>) {
-        let status = ending_of(&mut self.kf);
+        let status = wait_for_exit(&mut self.kf);
         (status, self.stdout.rest(), self.stderr.rest())
     }
 }
@@ -96,7 +96,7 @@ impl Lines {
     fn expect(&self, with: &str) -> String {
         let begun = Instant::now();
         loop {
-            let Ok(line) = self.coming.recv_timeout(PATIENCE.saturating_sub(begun.elapsed())) else {
+            let Ok(line) = self.coming.recv_timeout(TIMEOUT.saturating_sub(begun.elapsed())) else {
                 panic!("no line with `{with}` in {:#?}", self.seen.borrow());
             };
             self.seen.borrow_mut().push(line.clone());
@@ -113,7 +113,7 @@ impl Lines {
 
     /// All lines, once the program has ended.
     fn rest(&self) -> Vec<String> {
-        while let Ok(line) = self.coming.recv_timeout(PATIENCE) {
+        while let Ok(line) = self.coming.recv_timeout(TIMEOUT) {
             self.seen.borrow_mut().push(line);
         }
         self.seen.borrow().clone()

@@ -28,7 +28,7 @@ use tempfile::TempDir;
 
 /// How long a test waits for something that has to happen. Generous, as the machine may be busy; only a
 /// failing test waits that long.
-pub const PATIENCE: Duration = Duration::from_secs(300);
+pub const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The built `kf`, next to the directory of the test programs.
 pub fn kf_program() -> PathBuf {
@@ -117,7 +117,7 @@ impl Home {
 
     /// Runs kf and asserts that it changed nothing in the home.
     #[track_caller]
-    pub fn run_in_vain<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Ran {
+    pub fn run_unchanged<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Ran {
         let before = self.state();
         let ran = self.run(arguments);
         let after = self.state();
@@ -276,7 +276,7 @@ pub fn until<T>(mut attempt: impl FnMut() -> Result<T, String>) -> T {
     loop {
         match attempt() {
             Ok(found) => return found,
-            Err(instead) => assert!(begun.elapsed() < PATIENCE, "{instead}"),
+            Err(instead) => assert!(begun.elapsed() < TIMEOUT, "{instead}"),
         }
         std::thread::sleep(Duration::from_millis(250));
     }
@@ -290,18 +290,18 @@ pub fn until_true(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Waits until a program ends by itself.
 #[track_caller]
-pub fn ending_of(program: &mut Child) -> ExitStatus {
-    ending_or_killed(program).unwrap_or_else(|| panic!("the program did not end"))
+pub fn wait_for_exit(program: &mut Child) -> ExitStatus {
+    wait_or_kill(program).unwrap_or_else(|| panic!("the program did not end"))
 }
 
 /// Waits until a program ends; none if it had to be killed. It may wait for several things, one after another.
-fn ending_or_killed(program: &mut Child) -> Option<ExitStatus> {
+fn wait_or_kill(program: &mut Child) -> Option<ExitStatus> {
     let begun = Instant::now();
     loop {
         if let Some(status) = program.try_wait().unwrap() {
             return Some(status);
         }
-        if begun.elapsed() > 3 * PATIENCE {
+        if begun.elapsed() > 3 * TIMEOUT {
             program.kill().unwrap();
             program.wait().unwrap();
             return None;
@@ -333,10 +333,10 @@ impl Streams {
     /// Waits until the program ends by itself and returns its output.
     #[track_caller]
     pub fn output(self, program: &mut Child) -> Output {
-        let status = ending_or_killed(program);
+        let status = wait_or_kill(program);
         // Another process may hold the pipes open.
         let all = |stream: Receiver<Vec<u8>>| {
-            stream.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("its output did not end"))
+            stream.recv_timeout(TIMEOUT).unwrap_or_else(|_| panic!("its output did not end"))
         };
         let (stdout, stderr) = (all(self.stdout), all(self.stderr));
         let Some(status) = status else {

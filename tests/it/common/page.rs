@@ -7,7 +7,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
 use super::lines::lines_of;
-use super::{PATIENCE, ending_of};
+use super::{TIMEOUT, wait_for_exit};
 
 /// A running `kf … --no-browser`, and the address it printed.
 pub struct Opened {
@@ -23,10 +23,10 @@ impl Opened {
     pub fn start(mut program: Command) -> Self {
         let mut child = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let notes = lines_of(child.stderr.take().unwrap());
-        let url = lines_of(child.stdout.take().unwrap()).recv_timeout(PATIENCE).unwrap_or_default();
+        let url = lines_of(child.stdout.take().unwrap()).recv_timeout(TIMEOUT).unwrap_or_default();
         let mut opened = Self { child, notes, seen: Vec::new(), url };
         if !opened.url.starts_with("http://localhost:") {
-            let status = ending_of(&mut opened.child);
+            let status = wait_for_exit(&mut opened.child);
             opened.seen.extend(opened.notes.iter());
             panic!("expected an address, got `{}`, {status}: {}", opened.url, opened.seen.join("\n"));
         }
@@ -55,7 +55,7 @@ impl Opened {
     pub fn expect(&mut self, text: &str) {
         let started = Instant::now();
         while !self.seen.iter().any(|line| line.contains(text)) {
-            let left = PATIENCE.saturating_sub(started.elapsed());
+            let left = TIMEOUT.saturating_sub(started.elapsed());
             match self.notes.recv_timeout(left) {
                 Ok(line) => self.seen.push(line),
                 Err(error) => panic!("no `{text}`, {error}: {}", self.seen.join("\n")),
@@ -65,7 +65,7 @@ impl Opened {
 
     /// Waits until it ends by itself; returns its exit code and stderr.
     pub fn finish(mut self) -> (Option<i32>, String) {
-        let status = ending_of(&mut self.child);
+        let status = wait_for_exit(&mut self.child);
         self.seen.extend(self.notes.iter());
         (status.code(), self.seen.join("\n"))
     }
@@ -74,7 +74,7 @@ impl Opened {
     pub fn interrupt(mut self) -> Option<i32> {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
-        ending_of(&mut self.child).code()
+        wait_for_exit(&mut self.child).code()
     }
 }
 
@@ -88,7 +88,7 @@ impl Drop for Opened {
 /// One request on its own connection.
 pub fn get(port: u16, path: &str) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;

@@ -93,7 +93,7 @@ impl StallingServer {
 
     /// Waits until kf is waiting for a stalled file.
     pub fn wait_until_stalled(&self) {
-        self.reached.recv_timeout(super::PATIENCE).unwrap();
+        self.reached.recv_timeout(super::TIMEOUT).unwrap();
     }
 }
 
@@ -189,7 +189,7 @@ impl Proxy {
     /// Waits until a connection has been refused since it was disconnected.
     #[track_caller]
     pub fn wait_until_tried(&self) {
-        self.tried.recv_timeout(super::PATIENCE).unwrap();
+        self.tried.recv_timeout(super::TIMEOUT).unwrap();
     }
 
     pub fn reconnect(&self) {

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use kf_tests::cluster::{Cluster, Options, Part, Profile, TestNamespace, User};
 use serde_json::json;
 
-use super::{Home, PATIENCE, output_of, until_true};
+use super::{Home, TIMEOUT, output_of, until_true};
 
 /// A test's own namespace: dana has the role `edit`, vic has `view`, nils has none.
 pub struct Team {
@@ -114,7 +114,7 @@ impl Team {
     /// Waits as `kubectl wait` does, for as long as a busy machine needs.
     #[track_caller]
     pub fn wait(&self, condition: &str, objects: &[&str]) {
-        let timeout = format!("--timeout={}s", PATIENCE.as_secs());
+        let timeout = format!("--timeout={}s", TIMEOUT.as_secs());
         let condition = format!("--for={condition}");
         self.admin(&[&["wait", &condition, &timeout], objects].concat());
     }

@@ -18,7 +18,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use super::{PATIENCE, ending_of};
+use super::{TIMEOUT, wait_for_exit};
 
 /// How often the reader checks whether the terminal was closed.
 const POLL_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
@@ -94,7 +94,7 @@ impl Terminal {
     pub fn expect_times(&mut self, text: &str, times: usize) {
         let started = Instant::now();
         while self.times(text) < times {
-            match self.chunks.recv_timeout(PATIENCE.saturating_sub(started.elapsed())) {
+            match self.chunks.recv_timeout(TIMEOUT.saturating_sub(started.elapsed())) {
                 Ok(chunk) => self.screen.extend(chunk),
                 Err(_) => panic!("no `{text}` on the terminal:\n{}", String::from_utf8_lossy(&self.screen)),
             }
@@ -125,7 +125,7 @@ impl Terminal {
         let (before, keyboard) = (self.before.clone(), self.keyboard.try_clone().unwrap());
         let started = Instant::now();
         while !catches_interrupts(self.child.id()) {
-            assert!(started.elapsed() < PATIENCE, "Ctrl-C is not caught:\n{}", shown(&self.screen));
+            assert!(started.elapsed() < TIMEOUT, "Ctrl-C is not caught:\n{}", shown(&self.screen));
             std::thread::sleep(Duration::from_millis(10));
         }
         self.type_text("\x03");
@@ -153,7 +153,7 @@ impl Terminal {
         is_closed.store(true, Ordering::Relaxed);
         reading.join().unwrap();
         drop(keyboard);
-        ending_of(&mut child)
+        wait_for_exit(&mut child)
     }
 
     /// The screen so far.
@@ -167,8 +167,8 @@ impl Terminal {
 
     /// Waits until the program ends; returns its exit status and everything it wrote.
     pub fn finish(mut self) -> (ExitStatus, Vec<u8>) {
-        let status = ending_of(&mut self.child);
-        while let Ok(chunk) = self.chunks.recv_timeout(PATIENCE) {
+        let status = wait_for_exit(&mut self.child);
+        while let Ok(chunk) = self.chunks.recv_timeout(TIMEOUT) {
             self.screen.extend(chunk);
         }
         (status, self.screen)

@@ -1,14 +1,14 @@
 //! Phrases that kf does not use, and what to write instead. The reasons are in the section Voice of CONTRIBUTING.md.
 //!
 //! A phrase matches whole words in prose, in lower case or at the start of a sentence, also across the lines of a
-//! comment. It does not match a value such as the user name `nobody` or the variant `User::Nobody`.
+//! comment. It does not match a value such as the user name `nobody` or the variant `User::NoRights`.
 
 use std::process::Command;
 
 use kf_toolchains::locations;
 
 use crate::report;
-use crate::step::{Doing, Failure, Result};
+use crate::step::{Context as _, Failure, Result};
 
 /// Phrases with their replacements. One that ends with `_` matches the start of a name.
 const PHRASES: [(&str, &str); 26] = [
@@ -50,14 +50,14 @@ const EXEMPT: [&str; 3] =
 pub fn run() -> Result<()> {
     let mut git = Command::new("git");
     let listed = git.current_dir(locations::workspace()).args(["ls-files", "-z"]).output();
-    let listed = listed.doing("cannot list the files that git tracks")?;
+    let listed = listed.context("cannot list the files that git tracks")?;
     if !listed.status.success() {
         return Err(Failure(format!("git ls-files failed: {}", String::from_utf8_lossy(&listed.stderr))));
     }
     let mut count = 0;
     for path in String::from_utf8_lossy(&listed.stdout).split('\0').filter(|path| is_checked(path)) {
         let text =
-            fs_err::read_to_string(locations::workspace().join(path)).doing("cannot check the voice")?;
+            fs_err::read_to_string(locations::workspace().join(path)).context("cannot check the voice")?;
         let text = if path == "CONTRIBUTING.md" { without_section(&text, "## Voice") } else { text };
         for Found { line, phrase, instead } in find(&text) {
             report::line(&format!("{path}:{line}: `{phrase}`: use {instead}"));
@@ -180,8 +180,8 @@ mod tests {
     #[test]
     fn values_and_other_words_are_not_found() {
         for text in [
-            "User::Nobody => \"nils\",",
-            "[User::Nobody, User::Viewer]",
+            "User::NoRights => \"nils\",",
+            "[User::NoRights, User::Viewer]",
             "    Nobody,",
             "spec: {schedulerName: nobody, containers: []}",
             "  schedulerName: nobody\n  containers: []",

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use clap::CommandFactory as _;
 use clap_complete::{ArgValueCompleter, CompletionCandidate};
-use kf_cluster::connection::end_unattended_plugins;
+use kf_cluster::connection::kill_unattended_plugins;
 use kf_command::complete;
 use kf_core::PluginName;
 use kf_core::tree::{Argument, Completion, ValueType};
@@ -104,7 +104,7 @@ impl ClusterNames {
         let (names, source_of_query, word) = (Arc::clone(self), source.clone(), typed.to_owned());
         end_plugins_on_signals();
         let found = run_with_timeout(self.remaining(), move || names.query(&source_of_query, &word));
-        end_unattended_plugins();
+        kill_unattended_plugins();
         let found = found.flatten().unwrap_or_default();
         match source {
             Source::Argument { argument, .. } => matching(without_files(found, argument.value_type), typed),
@@ -172,7 +172,7 @@ fn end_plugins_on_signals() {
             }
         });
         if let Some(number) = number {
-            end_unattended_plugins();
+            kill_unattended_plugins();
             shutdown::exit_process(kf_core::exit::killed_by(number));
         }
     };

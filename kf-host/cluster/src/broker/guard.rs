@@ -33,7 +33,7 @@ impl Inner {
         let may_take = match write.kind {
             WriteKind::Create => return Ok(Guarded::default()),
             WriteKind::Apply { force } => force,
-            WriteKind::Patch(_) => place.may_take_over(&self.grants),
+            WriteKind::Patch(_) => place.can_take_over(&self.grants),
         };
         let is_apply = matches!(write.kind, WriteKind::Apply { .. });
         if is_visible && (may_take || is_apply) {

@@ -151,7 +151,7 @@ impl Broker {
     /// Messages about failed calls that were withheld from the command, each with its source.
     pub fn withheld(&self) -> Vec<(String, String)> {
         let mut withheld = self.inner.recorder.withheld_messages();
-        withheld.extend(self.inner.connection.plugin_words());
+        withheld.extend(self.inner.connection.plugin_output());
         withheld
     }
 

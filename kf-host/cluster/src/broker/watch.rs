@@ -258,7 +258,7 @@ impl Drop for Partial {
 /// Whether to retry a watch that was open before. After a restart, an API server answers 403 until it has loaded its
 /// RBAC roles, and 404 until it has loaded its custom resource definitions.
 fn is_retryable(code: ErrorCode) -> bool {
-    code.may_pass() || matches!(code, ErrorCode::Forbidden | ErrorCode::NotFound)
+    code.is_transient() || matches!(code, ErrorCode::Forbidden | ErrorCode::NotFound)
 }
 
 /// Splits chunks into lines. Lines within a chunk are not copied.

@@ -31,7 +31,7 @@ use tokio::sync::Mutex;
 pub(crate) use answer::{ErrorDetail, into_api_error, status_message};
 pub(crate) use channels::Channels;
 pub(crate) use failure::{broken_stream, is_about_credentials};
-pub use plugin_process::end_unattended_plugins;
+pub use plugin_process::kill_unattended_plugins;
 pub(crate) use retry::Retries;
 
 use kf_core::Digest;
@@ -103,7 +103,7 @@ pub struct Connection {
     /// The server responded to a request, with any status.
     answered: AtomicBool,
     /// The source and text of why there are no credentials: a plugin's output, or the kubeconfig's install hint.
-    plugin_words: std::sync::Mutex<Option<(String, String)>>,
+    plugin_output: std::sync::Mutex<Option<(String, String)>>,
     retry_budget: RetryBudget,
 }
 
@@ -139,7 +139,7 @@ impl Connection {
             state: Mutex::default(),
             accepted: AtomicU64::new(0),
             answered: AtomicBool::new(false),
-            plugin_words: std::sync::Mutex::default(),
+            plugin_output: std::sync::Mutex::default(),
             retry_budget: RetryBudget::default(),
         }
     }
@@ -156,7 +156,7 @@ impl Connection {
             }),
             accepted: AtomicU64::new(0),
             answered: AtomicBool::new(false),
-            plugin_words: std::sync::Mutex::default(),
+            plugin_output: std::sync::Mutex::default(),
             retry_budget: RetryBudget::default(),
         }
     }
@@ -181,7 +181,7 @@ impl Connection {
     }
 
     /// When the credentials in use expire, according to themselves or their plugin. This does not run a plugin.
-    pub async fn credentials_end(&self) -> Option<Timestamp> {
+    pub async fn credentials_expiry(&self) -> Option<Timestamp> {
         let state = self.state.lock().await;
         let in_use = match &state.prepared {
             Some(Ok(Prepared { config, expires, .. })) => {
@@ -215,8 +215,8 @@ impl Connection {
     }
 
     /// The source and text of why there are no credentials. For the user only, never for a command.
-    pub(crate) fn plugin_words(&self) -> Option<(String, String)> {
-        self.plugin_words.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn plugin_output(&self) -> Option<(String, String)> {
+        self.plugin_output.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Sends one request and returns with the head of the response, of any status.
@@ -402,7 +402,7 @@ impl Connection {
                 .header(CONTENT_TYPE, JSON)
                 .body(Body::from(body.clone()))
                 .map_err(|error| failure::unreachable(self, &error.to_string()))?;
-            let response = self.send(request).await.map_err(|error| match self.plugin_words() {
+            let response = self.send(request).await.map_err(|error| match self.plugin_output() {
                 Some((_, words)) => ApiError { message: format!("{}: {words}", error.message), ..error },
                 None => error,
             })?;
@@ -468,7 +468,7 @@ impl Connection {
             Ok(Ok(Err(error))) => Err(failure::setup(error, self).await),
             Ok(Err(error)) => {
                 let words = error.output(settings);
-                *self.plugin_words.lock().unwrap_or_else(PoisonError::into_inner) = words;
+                *self.plugin_output.lock().unwrap_or_else(PoisonError::into_inner) = words;
                 Err(failure::plugin(&error, settings))
             }
             Err(_) => Err(failure::unreachable(self, "cannot prepare the credentials")),

@@ -26,7 +26,7 @@ fn groups() -> MutexGuard<'static, Groups> {
 }
 
 /// Kills the unattended credential plugins with all their children, and prevents new ones from starting.
-pub fn end_unattended_plugins() {
+pub fn kill_unattended_plugins() {
     let mut groups = groups();
     groups.is_closed = true;
     for group in groups.running.drain(..) {
@@ -59,7 +59,7 @@ pub(super) fn output(command: &mut Command) -> Result<Output, OutputError> {
     collect(command.stdout(Stdio::piped()).spawn()?, Child::kill)
 }
 
-/// The same for an unattended plugin, which [`end_unattended_plugins`] can kill.
+/// The same for an unattended plugin, which [`kill_unattended_plugins`] can kill.
 pub(super) fn output_unattended(command: &mut Command) -> Result<Output, OutputError> {
     command.stdout(Stdio::piped()).process_group(0);
     // The lock is held until the group is registered, so that it cannot be missed.

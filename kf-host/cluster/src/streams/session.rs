@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
-use kf_core::api::{ApiError, Session, SessionInput, SessionOutput, SessionOver, SessionWriter};
+use kf_core::api::{ApiError, Session, SessionEnded, SessionInput, SessionOutput, SessionWriter};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -62,8 +62,8 @@ struct Input(mpsc::Sender<SessionInput>);
 
 #[async_trait]
 impl SessionWriter for Input {
-    async fn send(&self, input: SessionInput) -> Result<(), SessionOver> {
-        self.0.send(input).await.map_err(|_| SessionOver)
+    async fn send(&self, input: SessionInput) -> Result<(), SessionEnded> {
+        self.0.send(input).await.map_err(|_| SessionEnded)
     }
 }
 

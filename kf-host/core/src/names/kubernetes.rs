@@ -253,10 +253,7 @@ mod tests {
     #[test]
     fn error_has_the_value_and_the_reason() {
         let error = Namespace::parse("Team-A").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "invalid namespace `Team-A`: only lower-case letters, digits and `-`"
-        );
+        assert_eq!(error.to_string(), "invalid namespace `Team-A`: only lower-case letters, digits and `-`");
         let error = Namespace::parse("a\u{1b}[31m").unwrap_err();
         assert!(!error.to_string().contains('\u{1b}'));
     }

@@ -137,10 +137,7 @@ fn check_argument(argument: &Argument) -> Result<(), String> {
         return Err("has a short name that is not an ASCII letter or digit".to_owned());
     }
     if argument.env.as_ref().is_some_and(|env| !is_variable(env)) {
-        return Err(
-            "has an invalid environment variable: only upper-case letters, digits and `_`"
-                .to_owned(),
-        );
+        return Err("has an invalid environment variable: only upper-case letters, digits and `_`".to_owned());
     }
     if argument.is_path() && !argument.possible_values.is_empty() {
         return Err("is a path but lists values; only the user chooses paths".to_owned());

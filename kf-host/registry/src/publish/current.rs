@@ -233,5 +233,5 @@ pub(super) fn same_pin(pin: &MetaFile, file: &Signed<Targets>) -> bool {
 }
 
 fn read_if_there(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
-    Ok(files::read_plain(path, max)?)
+    Ok(files::read_regular_file(path, max)?)
 }

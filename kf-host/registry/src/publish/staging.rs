@@ -186,13 +186,13 @@ impl Staging {
     /// Reads a staging folder. One that is incomplete, or has a role that `staging.json` does not list, is refused.
     pub fn open(dir: &Path) -> Result<Self> {
         let path = dir.join("staging.json");
-        let bytes = files::read_plain(&path, MAX_STAGING_JSON_BYTES)?
+        let bytes = files::read_regular_file(&path, MAX_STAGING_JSON_BYTES)?
             .ok_or_else(|| Error::Publish(format!("{} is not a staging folder", dir.display())))?;
         let json: StagingJson = format::parse_json(&path.display().to_string(), &bytes, FORMAT)?;
         let mut roles = BTreeMap::new();
         for role in &json.roles {
             let path = dir.join("roles").join(role.file());
-            let bytes = files::read_plain(&path, max_length(role))?
+            let bytes = files::read_regular_file(&path, max_length(role))?
                 .ok_or_else(|| Error::Publish(format!("{} is missing", path.display())))?;
             let signed =
                 serde_json::from_slice(&bytes).map_err(|e| Error::invalid(path.display().to_string(), e))?;
@@ -302,7 +302,7 @@ impl Staging {
         let mut signatures = Vec::new();
         for keyid in names(&self.dir.join("signatures").join(role.to_string()))? {
             let path = self.dir.join(signature_path(role, &keyid)?);
-            let bytes = files::read_plain(&path, MAX_SIGNATURE_BYTES)?.unwrap_or_default();
+            let bytes = files::read_regular_file(&path, MAX_SIGNATURE_BYTES)?.unwrap_or_default();
             let signature = metadata::signature(&keyid, String::from_utf8_lossy(&bytes).trim())?;
             let alone = Signed::<T>::parse(&what, envelope(signed, std::slice::from_ref(&signature))?)?;
             if !accepted.iter().any(|authority| authority.has_signed(&alone.metadata, &keyid)) {
@@ -391,7 +391,7 @@ impl Staging {
     }
 
     fn base(&self, file: &str, max: u64) -> Result<Option<Vec<u8>>> {
-        Ok(files::read_plain(&self.dir.join("published").join(file), max)?)
+        Ok(files::read_regular_file(&self.dir.join("published").join(file), max)?)
     }
 
     /// The index in the staged targets role.
@@ -413,7 +413,7 @@ impl Staging {
         let refuse = |reason: &str| Error::Publish(format!("{path} in {} {reason}", self.dir.display()));
         let sha256 = sha256.ok_or_else(|| refuse("has no sha256"))?;
         let stored = self.dir.join("targets").join(release::stored(path, sha256));
-        let bytes = files::read_plain(&stored, max)?.ok_or_else(|| refuse("is missing"))?;
+        let bytes = files::read_regular_file(&stored, max)?.ok_or_else(|| refuse("is missing"))?;
         if (bytes.len() as u64, Digest::of(&bytes)) != (length, sha256) {
             return Err(refuse("does not match its signed digest"));
         }

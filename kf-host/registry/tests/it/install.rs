@@ -14,7 +14,7 @@ use kf_registry::index::{Origin, Request, Want};
 use kf_registry::parts::{Part, PartKind, Parts};
 use kf_registry::receipt::{self, Receipt};
 use kf_registry::store::{Store, open_compiled};
-use kf_registry::{Error, slot};
+use kf_registry::{Error, replacement};
 use serde_json::Value;
 
 use crate::fixture::*;
@@ -114,15 +114,15 @@ fn replacement_runs_until_command_is_restored() {
     let lock = NameLock::acquire(&home, &hello, |_| {}).unwrap();
     add(&fixture, "audit", start()).unwrap();
 
-    slot::replace(&home, &lock, &audit).unwrap();
-    assert_eq!(slot::resolve(&home, &hello).unwrap(), audit);
-    assert_eq!(slot::resolve(&home, &audit).unwrap(), audit);
-    assert_eq!(slot::replaced_by(&home, &audit).unwrap(), std::slice::from_ref(&hello));
+    replacement::replace(&home, &lock, &audit).unwrap();
+    assert_eq!(replacement::resolve(&home, &hello).unwrap(), audit);
+    assert_eq!(replacement::resolve(&home, &audit).unwrap(), audit);
+    assert_eq!(replacement::replaced_by(&home, &audit).unwrap(), std::slice::from_ref(&hello));
     assert!(receipt::read(&home, &hello).unwrap().is_some(), "the replaced command stays installed");
 
-    slot::restore(&home, &lock).unwrap();
-    assert_eq!(slot::resolve(&home, &hello).unwrap(), hello);
-    slot::restore(&home, &lock).unwrap();
+    replacement::restore(&home, &lock).unwrap();
+    assert_eq!(replacement::resolve(&home, &hello).unwrap(), hello);
+    replacement::restore(&home, &lock).unwrap();
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::objects::Object;
 use crate::workloads::katib::is_suggestion;
-use crate::workloads::{Component, Rank, container};
+use crate::workloads::{Rank, Workload, container};
 
 /// The maximum number of ranks whose logs are shown together by default.
 pub(super) const MAX_RANKS: usize = 16;
@@ -54,7 +54,7 @@ impl LogChoice {
     /// are consecutive attempts and sorted by time. `ranks` is the expected number of ranks, if known.
     pub(super) fn of<'p>(
         &self,
-        component: &Component,
+        component: &Workload,
         pods: impl Iterator<Item = &'p Object>,
         ranks: Option<i64>,
     ) -> (Vec<Chosen<'p>>, Omitted) {
@@ -98,7 +98,7 @@ impl LogChoice {
 
     /// Chooses the containers of a pod, in the order they run. If an init container failed, it is chosen, as the later
     /// containers never ran.
-    pub(super) fn containers(&self, component: &Component, pod: &Object) -> Result<Vec<String>> {
+    pub(super) fn containers(&self, component: &Workload, pod: &Object) -> Result<Vec<String>> {
         if !self.all || self.container.is_some() {
             let one = container::choose_log(pod, component, self.container.as_deref())?;
             let never_ran = one.as_deref().is_some_and(|one| container::run(pod, one).is_none());
@@ -110,7 +110,7 @@ impl LogChoice {
     }
 
     /// Refuses a rank beyond the last, which would never start.
-    pub(super) fn check_rank(&self, component: &Component, ranks: Option<i64>) -> Result<()> {
+    pub(super) fn check_rank(&self, component: &Workload, ranks: Option<i64>) -> Result<()> {
         let (Some(rank), None, Some(ranks)) = (self.rank, &self.step, ranks) else { return Ok(()) };
         let last = ranks.max(1) - 1;
         if i64::from(rank) <= last {

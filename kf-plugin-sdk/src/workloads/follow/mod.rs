@@ -1,11 +1,11 @@
 //! Following a workload until it ends, optionally with its logs.
 
+mod all;
 mod choice;
 mod streams;
-mod together;
 
+pub use all::{MAX_FOLLOWED, follow_all};
 pub use choice::LogChoice;
-pub use together::{MAX_TOGETHER, follow_together};
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,9 +17,9 @@ use super::katib::is_suggestion;
 use super::permanent::is_permanent;
 use super::verdict::{NO_PODS, refusal};
 use super::{
-    Component, ComponentKind, Events, Outcome, PodState, State, Verdict, outcome, own_experiments, pod_state,
+    Events, Outcome, PodState, State, Verdict, Workload, WorkloadKind, outcome, own_experiments, pod_state,
 };
-use crate::border::Pollable;
+use crate::abi::Pollable;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::kf::Kf;
@@ -47,7 +47,7 @@ pub enum Stop {
 /// Follows a workload until it ends.
 pub struct Follow<'a> {
     kf: &'a Kf,
-    component: Component,
+    component: Workload,
     streams: Option<Streams>,
     ranks: Option<i64>,
     pods: BTreeMap<String, Object>,
@@ -64,7 +64,7 @@ pub struct Follow<'a> {
 
 impl<'a> Follow<'a> {
     /// Follows a workload without logs.
-    pub fn new(kf: &'a Kf, component: Component) -> Self {
+    pub fn new(kf: &'a Kf, component: Workload) -> Self {
         Self {
             kf,
             component,
@@ -95,7 +95,7 @@ impl<'a> Follow<'a> {
     }
 
     /// Returns the workload as it was last seen.
-    pub fn component(&self) -> &Component {
+    pub fn component(&self) -> &Workload {
         &self.component
     }
 
@@ -105,8 +105,8 @@ impl<'a> Follow<'a> {
     }
 
     /// Returns the end of the log of the pod that failed first, if one failed.
-    pub fn last_words(&self) -> Option<&FailureLog> {
-        self.failures.last_words()
+    pub fn failure_log(&self) -> Option<&FailureLog> {
+        self.failures.failure_log()
     }
 
     /// Returns whether any log has been copied.
@@ -259,7 +259,7 @@ impl<'a> Follow<'a> {
             // The end of the workload and the last changes of its pods arrive on two watches, in any order.
             match self.component.pods(self.kf) {
                 Ok(pods) => self.apply_pods(vec![Change::All(pods)]),
-                Err(error) if error.may_pass() => return Ok(None),
+                Err(error) if error.is_transient() => return Ok(None),
                 Err(error) => return Err(error),
             }
         }
@@ -320,14 +320,14 @@ impl<'a> Follow<'a> {
     /// Returns the expected number of ranks, if it is known before the pods exist.
     fn count_ranks(&self) -> Option<i64> {
         self.ranks.or_else(|| self.component.ranks()).or_else(|| match self.component.kind {
-            ComponentKind::TrainJob => self.nodes_of_job_set(),
+            WorkloadKind::TrainJob => self.nodes_of_job_set(),
             _ => None,
         })
     }
 
     /// Reads the number of nodes from the job set, for a training job that gets it from its runtime.
     fn nodes_of_job_set(&self) -> Option<i64> {
-        let job_set = self.kf.api(ComponentKind::JobSet.kind()).get(&self.component.name).ok()?;
+        let job_set = self.kf.api(WorkloadKind::JobSet.kind()).get(&self.component.name).ok()?;
         let step = job_set
             .list("/spec/replicatedJobs")
             .iter()

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::choice::{Chosen, LogChoice, Omitted};
-use crate::border::Pollable;
+use crate::abi::Pollable;
 use crate::error::{Error, ErrorCode, Result};
 use crate::kf::Kf;
 use crate::logs::Forwarding;
 use crate::objects::Object;
 use crate::workloads::container::{self, Run};
-use crate::workloads::{Component, Events, PodState, pod_state, pod_trouble, rank_of};
+use crate::workloads::{Events, PodState, Workload, pod_state, pod_trouble, rank_of};
 
 /// The maximum number of streams of a run.
 const MAX_STREAMS: usize = 64;
@@ -97,7 +97,7 @@ impl Streams {
     pub(super) fn open_due(
         &mut self,
         kf: &Kf,
-        component: &Component,
+        component: &Workload,
         pods: &BTreeMap<String, Object>,
         ranks: Option<i64>,
     ) -> Result<()> {
@@ -267,7 +267,7 @@ impl Streams {
         }
     }
 
-    fn note_omitted(&mut self, kf: &Kf, component: &Component, omitted: Omitted) {
+    fn note_omitted(&mut self, kf: &Kf, component: &Workload, omitted: Omitted) {
         if self.noted_omitted {
             return;
         }

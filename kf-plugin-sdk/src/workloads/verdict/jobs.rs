@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{Evidence, Judgement, State, count, queue};
 use crate::clock::short_duration;
 use crate::objects::Object;
-use crate::workloads::component::replicas_of_roles;
-use crate::workloads::{ComponentKind, PodState, Severity, outcome, rank_of};
+use crate::workloads::workload::replicas_of_roles;
+use crate::workloads::{PodState, Severity, WorkloadKind, outcome, rank_of};
 
 /// The reason if no other is known.
 pub(in crate::workloads) const NO_PODS: &str = "no pods yet";
@@ -60,9 +60,9 @@ impl Evidence<'_> {
     }
 
     /// Returns the number of ready pods and of wanted pods. The initializer steps of a training job are not counted.
-    pub(super) fn counts_of_job(&self, kind: ComponentKind, object: &Object) -> (i64, i64) {
+    pub(super) fn counts_of_job(&self, kind: WorkloadKind, object: &Object) -> (i64, i64) {
         let is_initializer =
-            |pod: &Object| kind == ComponentKind::TrainJob && rank_of(pod).step.ends_with("-initializer");
+            |pod: &Object| kind == WorkloadKind::TrainJob && rank_of(pod).step.ends_with("-initializer");
         let pods: Vec<_> = self.pods.iter().filter(|pod| !is_initializer(pod)).collect();
         let ready = count(pods.iter().filter(|pod| self.is_ready_or_complete(pod)).count());
         let wanted = wanted_of_job(kind, object, count(pods.len()));
@@ -71,13 +71,13 @@ impl Evidence<'_> {
     }
 }
 
-fn wanted_of_job(kind: ComponentKind, object: &Object, pods: i64) -> i64 {
+fn wanted_of_job(kind: WorkloadKind, object: &Object, pods: i64) -> i64 {
     match kind {
-        ComponentKind::Job => {
+        WorkloadKind::Job => {
             let parallel = object.int("/spec/parallelism").unwrap_or(1);
             object.int("/spec/completions").map_or(parallel, |completions| completions.min(parallel))
         }
-        ComponentKind::TrainJob => object.int("/spec/trainer/numNodes").unwrap_or(pods.max(1)),
+        WorkloadKind::TrainJob => object.int("/spec/trainer/numNodes").unwrap_or(pods.max(1)),
         kind if kind.is_legacy_job() => replicas_of_roles(object).unwrap_or(pods),
         _ => pods,
     }

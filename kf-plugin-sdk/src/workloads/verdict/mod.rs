@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    ComponentKind, Events, PodState, Severity, Trouble, clip, combine, is_ready, pod_state, pod_trouble,
+    Events, PodState, Severity, Trouble, WorkloadKind, clip, combine, is_ready, pod_state, pod_trouble,
 };
 use crate::objects::{Condition, Object};
 use crate::ui::{Cell, Tone};
@@ -73,7 +73,7 @@ pub struct Verdict {
 #[derive(Clone, Copy, Debug)]
 pub struct Evidence<'a> {
     /// `None` for owners of pods that are not in the catalogue.
-    pub kind: Option<ComponentKind>,
+    pub kind: Option<WorkloadKind>,
     pub name: &'a str,
     /// `None` if only its pods are known.
     pub object: Option<&'a Object>,
@@ -121,12 +121,12 @@ impl Evidence<'_> {
             return Judgement::new(State::Terminating, self.blocks_deletion(object));
         }
         match self.kind {
-            Some(ComponentKind::Experiment) => self.experiment(object),
+            Some(WorkloadKind::Experiment) => self.experiment(object),
             Some(kind) if kind.ends() => self.job(object),
-            Some(ComponentKind::Deployment | ComponentKind::StatefulSet) => self.replicas(object),
-            Some(ComponentKind::Notebook | ComponentKind::Workspace) => self.notebook(object),
-            Some(ComponentKind::Tensorboard) => self.single(object),
-            Some(ComponentKind::InferenceService) => self.inference(object),
+            Some(WorkloadKind::Deployment | WorkloadKind::StatefulSet) => self.replicas(object),
+            Some(WorkloadKind::Notebook | WorkloadKind::Workspace) => self.notebook(object),
+            Some(WorkloadKind::Tensorboard) => self.single(object),
+            Some(WorkloadKind::InferenceService) => self.inference(object),
             _ => self.by_pods(),
         }
     }
@@ -168,7 +168,7 @@ impl Evidence<'_> {
         let lost = lost.and_then(|pod| pod_trouble(pod, self.events));
         let pods = match count(self.pods.len()) {
             0 => None,
-            _ if self.kind == Some(ComponentKind::Pod) => None,
+            _ if self.kind == Some(WorkloadKind::Pod) => None,
             1 => Some("1 pod remaining".to_owned()),
             left => Some(format!("{left} pods remaining")),
         };
@@ -217,7 +217,7 @@ impl Evidence<'_> {
 
     /// Returns whether a pod is ready or has completed its work.
     fn is_ready_or_complete(&self, pod: &Object) -> bool {
-        let ends = self.kind.is_some_and(|kind| kind.ends() || kind == ComponentKind::Pod);
+        let ends = self.kind.is_some_and(|kind| kind.ends() || kind == WorkloadKind::Pod);
         is_ready(pod) || (ends && pod_state(pod) == PodState::Complete)
     }
 
@@ -226,9 +226,9 @@ impl Evidence<'_> {
         let (ready, pods) = (self.ready_pods(), count(self.pods.len()));
         let (Some(kind), Some(object)) = (self.kind, self.object) else { return (ready, pods) };
         match kind {
-            ComponentKind::Experiment => tuning::counts(object),
+            WorkloadKind::Experiment => tuning::counts(object),
             kind if kind.ends() => self.counts_of_job(kind, object),
-            ComponentKind::Pod => (ready, pods),
+            WorkloadKind::Pod => (ready, pods),
             _ => {
                 // During a rollout there are more pods than desired.
                 let wanted = self.wanted_replicas(kind, object);

@@ -2,7 +2,7 @@
 
 use super::{Evidence, Judgement, State, failed_condition};
 use crate::objects::Object;
-use crate::workloads::{ComponentKind, PodState, Severity, is_ready, pod_state};
+use crate::workloads::{PodState, Severity, WorkloadKind, is_ready, pod_state};
 
 impl Evidence<'_> {
     /// Judges a deployment or a stateful set.
@@ -84,11 +84,11 @@ impl Evidence<'_> {
         judgement
     }
 
-    pub(super) fn wanted_replicas(&self, kind: ComponentKind, object: &Object) -> i64 {
+    pub(super) fn wanted_replicas(&self, kind: WorkloadKind, object: &Object) -> i64 {
         let replicas = |object: &Object| object.int("/spec/replicas").unwrap_or(1);
         match kind {
-            ComponentKind::Deployment | ComponentKind::StatefulSet => replicas(object),
-            ComponentKind::InferenceService => {
+            WorkloadKind::Deployment | WorkloadKind::StatefulSet => replicas(object),
+            WorkloadKind::InferenceService => {
                 let deployments = self.parts.iter().filter(|part| part.kind() == "Deployment");
                 let wanted: Vec<_> = deployments.map(|part| replicas(part)).collect();
                 match wanted.is_empty() {

@@ -1,5 +1,5 @@
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::ComponentKind;
+use kf_plugin_sdk::workloads::WorkloadKind;
 
 /// The pods of a StatefulSet have a label with its name and a hash, of at most 63 bytes together.
 const MAX_NOTEBOOK_NAME_LEN: usize = 52;
@@ -10,10 +10,9 @@ const MAX_WORKSPACE_NAME_LEN: usize = 63;
 ///
 /// The API server accepts any name. For some, the controller then creates no pod and reports that only in its own
 /// log.
-pub fn check_name(kind: ComponentKind, name: &str) -> Result<()> {
+pub fn check_name(kind: WorkloadKind, name: &str) -> Result<()> {
     let refuse = |why: String| Err(Error::invalid(format!("invalid {kind} name `{name}`: {why}")));
-    let longest =
-        if kind == ComponentKind::Notebook { MAX_NOTEBOOK_NAME_LEN } else { MAX_WORKSPACE_NAME_LEN };
+    let longest = if kind == WorkloadKind::Notebook { MAX_NOTEBOOK_NAME_LEN } else { MAX_WORKSPACE_NAME_LEN };
     if name.is_empty() {
         return refuse("it is empty".into());
     }
@@ -33,13 +32,13 @@ pub fn check_name(kind: ComponentKind, name: &str) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn why(kind: ComponentKind, name: &str) -> String {
+    fn why(kind: WorkloadKind, name: &str) -> String {
         check_name(kind, name).err().map(|error| error.message).unwrap_or_default()
     }
 
     #[test]
     fn notebook_names_without_pod_are_refused() {
-        let notebook = |name: &str| why(ComponentKind::Notebook, name);
+        let notebook = |name: &str| why(WorkloadKind::Notebook, name);
         for good in ["a", "9num", "alice-2", &"a".repeat(52)] {
             assert_eq!(notebook(good), "");
         }
@@ -52,7 +51,7 @@ mod tests {
 
     #[test]
     fn workspace_name_can_be_longer_but_has_no_dot() {
-        let workspace = |name: &str| why(ComponentKind::Workspace, name);
+        let workspace = |name: &str| why(WorkloadKind::Workspace, name);
         assert_eq!(workspace(&"a".repeat(60)), "");
         assert!(workspace(&"a".repeat(64)).contains("at most 63"));
         assert!(workspace("a.b").contains("`.`"));

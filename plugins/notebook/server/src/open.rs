@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kf_plugin_sdk::border::Port;
+use kf_plugin_sdk::abi::Port;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::short_duration;
 use serde::Serialize;

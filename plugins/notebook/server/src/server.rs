@@ -1,18 +1,18 @@
 use std::fmt;
 
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{Component, ComponentKind};
+use kf_plugin_sdk::workloads::{Workload, WorkloadKind};
 use serde_json::Value;
 
 use crate::{GROUP, NOTEBOOK_LABEL, STOPPED, STOPPED_BY_KF, WORKSPACE_LABEL};
 
 /// Both kinds.
-pub const KINDS: [ComponentKind; 2] = [ComponentKind::Notebook, ComponentKind::Workspace];
+pub const KINDS: [WorkloadKind; 2] = [WorkloadKind::Notebook, WorkloadKind::Workspace];
 
 /// The kinds that the cluster serves; an error if it serves neither.
-pub fn served(kf: &Kf) -> Result<Vec<ComponentKind>> {
+pub fn served(kf: &Kf) -> Result<Vec<WorkloadKind>> {
     let served = kf.discover(GROUP)?;
-    let is_served = |kind: &ComponentKind| served.iter().any(|served| served.kind == kind.kind().kind);
+    let is_served = |kind: &WorkloadKind| served.iter().any(|served| served.kind == kind.kind().kind);
     let kinds: Vec<_> = KINDS.into_iter().filter(is_served).collect();
     if kinds.is_empty() {
         return Err(Error::not_found(format!(
@@ -26,7 +26,7 @@ pub fn served(kf: &Kf) -> Result<Vec<ComponentKind>> {
 /// A Notebook or a Workspace.
 #[derive(Clone, Debug)]
 pub struct Server {
-    pub component: Component,
+    pub component: Workload,
 }
 
 /// As in `notebook/alice`.
@@ -40,7 +40,7 @@ impl Server {
     /// Finds `NAME` or `KIND/NAME`.
     pub fn find(kf: &Kf, words: &str) -> Result<Self> {
         let kinds = served(kf)?;
-        match Component::find_among(kf, words, &kinds) {
+        match Workload::find_among(kf, words, &kinds) {
             Ok(component) => Ok(Self { component }),
             Err(error) if error.is(ErrorCode::NotFound) && error.hint.as_deref() == Some("kf status") => {
                 let namespace = kf.namespace();
@@ -55,16 +55,16 @@ impl Server {
 
     /// The server of an object; `None` if it is of another kind.
     pub fn of(object: Object) -> Option<Self> {
-        let component = Component::of(object)?;
+        let component = Workload::of(object)?;
         KINDS.contains(&component.kind).then_some(Self { component })
     }
 
-    pub fn kind(&self) -> ComponentKind {
+    pub fn kind(&self) -> WorkloadKind {
         self.component.kind
     }
 
     pub fn is_notebook(&self) -> bool {
-        self.kind() == ComponentKind::Notebook
+        self.kind() == WorkloadKind::Notebook
     }
 
     pub fn name(&self) -> &str {
@@ -78,7 +78,7 @@ impl Server {
     /// Whether the desired state is running. The actual state can differ for a while.
     pub fn should_run(&self) -> bool {
         match self.kind() {
-            ComponentKind::Notebook => self.object().annotation(STOPPED).is_none(),
+            WorkloadKind::Notebook => self.object().annotation(STOPPED).is_none(),
             _ => self.object().bool("/spec/paused") != Some(true),
         }
     }
@@ -86,7 +86,7 @@ impl Server {
     /// When it was stopped, if known.
     pub fn stopped_since(&self) -> Option<Timestamp> {
         match self.kind() {
-            ComponentKind::Notebook => Timestamp::parse(self.object().annotation(STOPPED)?),
+            WorkloadKind::Notebook => Timestamp::parse(self.object().annotation(STOPPED)?),
             _ => self.millis("/status/pauseTime"),
         }
     }
@@ -101,7 +101,7 @@ impl Server {
     /// When it was last used, as reported by its controller.
     pub fn last_activity(&self) -> Option<Timestamp> {
         match self.kind() {
-            ComponentKind::Notebook => {
+            WorkloadKind::Notebook => {
                 Timestamp::parse(self.object().annotation("notebooks.kubeflow.org/last-activity")?)
             }
             _ => self.millis("/status/activity/lastActivity"),
@@ -134,7 +134,7 @@ impl Server {
     pub fn claims(&self) -> Vec<&str> {
         let object = self.object();
         match self.kind() {
-            ComponentKind::Notebook => object
+            WorkloadKind::Notebook => object
                 .list("/spec/template/spec/volumes")
                 .iter()
                 .filter_map(|volume| volume.pointer("/persistentVolumeClaim/claimName")?.as_str())
@@ -165,6 +165,6 @@ impl Server {
         let same = |object: &Object| object.uid().is_none() || object.uid() == self.object().uid();
         Ok(object
             .filter(same)
-            .map(|object| Self { component: Component { object, ..self.component.clone() } }))
+            .map(|object| Self { component: Workload { object, ..self.component.clone() } }))
     }
 }

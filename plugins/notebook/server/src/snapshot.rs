@@ -23,7 +23,7 @@ impl Snapshot {
             let found = kf.api("Pod").labels(label).list()?;
             pods.extend(found.into_iter().filter(|pod| pod.label(label).is_some()));
         }
-        let sets = LeftOut::optional(kf, SETS, kf.api("apps/StatefulSet").list())?;
+        let sets = Skipped::optional(kf, SETS, kf.api("apps/StatefulSet").list())?;
         Ok(Self { pods, sets, events: Events::read(kf)? })
     }
 
@@ -35,7 +35,7 @@ impl Snapshot {
             true => sets.fields(format!("metadata.name={}", server.name())).list(),
             false => sets.labels(format!("{WORKSPACE_LABEL}={}", server.name())).list(),
         };
-        Ok(Self { pods, sets: LeftOut::optional(kf, SETS, sets)?, events: Events::read(kf)? })
+        Ok(Self { pods, sets: Skipped::optional(kf, SETS, sets)?, events: Events::read(kf)? })
     }
 
     /// The stateful set that the controller created for a server.

@@ -8,7 +8,7 @@ mod workspace;
 use kf_notebook_server::{Server, check_name, served, until_running};
 use kf_plugin_sdk::manifest::{Amount, Variable};
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::ComponentKind;
+use kf_plugin_sdk::workloads::WorkloadKind;
 
 pub(crate) use resources::Resources;
 
@@ -74,7 +74,7 @@ pub(crate) fn run(create: &Create, kf: &Kf) -> Result<Exit> {
     }
     let home = claim::home(kf, create)?;
     let object = match kind {
-        ComponentKind::Notebook => notebook::object(create, home.name()),
+        WorkloadKind::Notebook => notebook::object(create, home.name()),
         _ => workspace::object(kf, create, home.name())?,
     };
     let dry_run = kf.context().dry_run;
@@ -101,7 +101,7 @@ pub(crate) fn run(create: &Create, kf: &Kf) -> Result<Exit> {
 
 impl Create {
     /// The kind that the flags imply, among the served ones.
-    fn choose(&self, kf: &Kf, served: &[ComponentKind]) -> Result<ComponentKind> {
+    fn choose(&self, kf: &Kf, served: &[WorkloadKind]) -> Result<WorkloadKind> {
         let notebook = self.image.is_some() || !self.env.is_empty() || !self.resources.is_empty();
         let workspace = self.kind.is_some() || self.image_option.is_some() || self.pod_option.is_some();
         let kind = match (notebook, workspace, served) {
@@ -110,8 +110,8 @@ impl Create {
                             --kind, --image-option and --pod-option (workspace)";
                 return Err(Error::invalid(text));
             }
-            (true, false, _) => ComponentKind::Notebook,
-            (false, true, _) => ComponentKind::Workspace,
+            (true, false, _) => WorkloadKind::Notebook,
+            (false, true, _) => WorkloadKind::Workspace,
             (false, false, [only]) => *only,
             (false, false, _) => {
                 let text = "this cluster has notebooks and workspaces: choose one with --image or --kind";

@@ -6,7 +6,7 @@ mod watch;
 use kf_notebook_server::{KINDS, Server, Snapshot, View, served};
 use kf_plugin_sdk::InNamespace;
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::ComponentKind;
+use kf_plugin_sdk::workloads::WorkloadKind;
 
 use row::ServerRow;
 
@@ -37,7 +37,7 @@ pub(crate) fn run(ls: &Ls, kf: &Kf) -> Result<Exit> {
     Ok(Exit::OK)
 }
 
-fn all_namespaces(kf: &Kf, kinds: &[ComponentKind]) -> Result<Exit> {
+fn all_namespaces(kf: &Kf, kinds: &[WorkloadKind]) -> Result<Exit> {
     let mut asked: Vec<_> = kinds.iter().map(|kind| kf.api(kind.kind())).collect();
     let namespaces = match kf.all_namespaces(&asked) {
         // A user of one kind may not be allowed to list the other, and one may be broken.
@@ -63,12 +63,12 @@ fn all_namespaces(kf: &Kf, kinds: &[ComponentKind]) -> Result<Exit> {
 }
 
 /// Every server that the user can list. Forbidden and broken kinds are noted; an error if no kind can be listed.
-fn read(kf: &Kf, kinds: &[ComponentKind]) -> Result<Vec<Server>> {
+fn read(kf: &Kf, kinds: &[WorkloadKind]) -> Result<Vec<Server>> {
     let asked: Vec<_> = KINDS.into_iter().filter(|kind| kinds.contains(kind)).collect();
     let answers = kf.list_many(&asked.iter().map(|kind| kind.kind()).collect::<Vec<_>>());
     let mut servers = Vec::new();
     let mut refused = Vec::new();
-    let mut left_out = LeftOut::default();
+    let mut left_out = Skipped::default();
     for (kind, answer) in asked.iter().zip(answers) {
         match answer {
             Err(error) if error.is(ErrorCode::Forbidden) => refused.push((*kind, error)),

@@ -1,7 +1,7 @@
 use kf_notebook_server::{ServerState, View};
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::short_duration;
-use kf_plugin_sdk::workloads::{StandingRow, is_gpu};
+use kf_plugin_sdk::workloads::{WatchedRow, is_gpu};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -89,7 +89,7 @@ impl ServerRow {
     }
 }
 
-impl StandingRow for ServerRow {
+impl WatchedRow for ServerRow {
     fn age_like(&mut self, before: &[Self]) {
         let same = before.iter().find(|row| row.order() == self.order());
         if let Some(before) =

@@ -121,7 +121,7 @@ fn queued_job_shows_position() {
     host.cluster(|cluster| {
         let pending =
             json!({ "items": [{ "metadata": { "name": "trainjob-bert" }, "positionInClusterQueue": 4 }] });
-        cluster.put_below("visibility.kueue.x-k8s.io/LocalQueue", "team", "pendingworkloads", pending);
+        cluster.put_subresource("visibility.kueue.x-k8s.io/LocalQueue", "team", "pendingworkloads", pending);
     });
     let place = "; 5th in the cluster queue, shared across namespaces";
     assert_eq!(table(&host, &[])[0][4], format!("{why}{place}"));

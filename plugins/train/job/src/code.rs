@@ -6,7 +6,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use kf_plugin_sdk::border::DeleteOptions;
+use kf_plugin_sdk::abi::DeleteOptions;
 use kf_plugin_sdk::{DirectoryArg, Error, ErrorCode, FileEntry, Kf, Object, Result};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};

@@ -228,7 +228,7 @@ mod tests {
             let message =
                 format!("failed to create typed patch object: .spec.{name}: field not declared in schema");
             let pointer = format!("/spec/{name}");
-            host.cluster(|cluster| cluster.fail_with(crate::KIND, &pointer, Error::invalid(message)));
+            host.cluster(|cluster| cluster.fail_field(crate::KIND, &pointer, Error::invalid(message)));
         }
         validate(&host.kf(), &crate::empty("mnist"), Some(&Mount::new(code.volume(), None)))
             .map(|(job, _)| job)

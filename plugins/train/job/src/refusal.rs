@@ -1,6 +1,6 @@
 //! Explains in one line why the API server refuses a job.
 
-use kf_plugin_sdk::manifest::plain_refusal;
+use kf_plugin_sdk::manifest::shorten_rejection;
 use kf_plugin_sdk::prelude::*;
 
 use crate::renamed;
@@ -9,7 +9,7 @@ use crate::renamed;
 /// line with another name in place of `typed`: its fields belong to another manager, or are immutable.
 pub fn explain(kf: &Kf, error: Error, name: &str, typed: &str) -> Error {
     let is_owned_by_others = error.is(ErrorCode::Conflict) && error.message.contains("conflict with");
-    let error = plain_refusal(error, "the training job");
+    let error = shorten_rejection(error, "the training job");
     if is_owned_by_others {
         let message =
             format!("training job {name} exists, and other managers own its fields: {}", reason(&error));

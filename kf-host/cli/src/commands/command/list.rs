@@ -9,7 +9,7 @@ use kf_core::grants::RuleSet;
 use kf_core::ui::{Cell, Column, Format, Row, Tone};
 use kf_core::{AuthorId, Digest, PluginName};
 use kf_registry::receipt::Receipt;
-use kf_registry::slot;
+use kf_registry::replacement;
 use kf_registry::trust::Session;
 
 use serde_json::json;
@@ -28,7 +28,7 @@ pub struct ListArgs {
 
 pub fn run(app: &App, args: &ListArgs) -> Result<()> {
     let commands: Vec<Listed> = app.commands().list()?;
-    let replaced: BTreeMap<PluginName, PluginName> = slot::list(&app.home)?.into_iter().collect();
+    let replaced: BTreeMap<PluginName, PluginName> = replacement::list(&app.home)?.into_iter().collect();
     if args.available {
         return available(app, &commands);
     }

@@ -8,7 +8,7 @@ use kf_core::failure::{Failure, Result};
 use kf_home::lock::NameLock;
 use kf_registry::index::Origin;
 use kf_registry::receipt::Receipt;
-use kf_registry::slot;
+use kf_registry::replacement;
 
 use super::add::Target;
 use crate::app::App;
@@ -51,7 +51,7 @@ pub fn run(app: &App, args: &ReplaceArgs) -> Result<()> {
     }
     let Receipt { version, origin, .. } = app.commands().require(&other)?;
     let lock = NameLock::try_acquire(&app.home, &name)?;
-    slot::replace(&app.home, &lock, &other)?;
+    replacement::replace(&app.home, &lock, &other)?;
     app.ui.data_line(&format!("Replaced {name} with {other} {version} ({origin})"))?;
     app.ui.note(&format!("undo with `kf command replace {name} --restore`"));
     Ok(())

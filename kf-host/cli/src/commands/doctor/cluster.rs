@@ -100,7 +100,7 @@ impl Cluster<'_> {
     fn credentials(&self) -> Check {
         const NAME: &str = "credentials";
         let Self { settings, found, now, .. } = self;
-        let ended = found.credentials_end.filter(|end| end <= now);
+        let ended = found.credentials_expiry.filter(|end| end <= now);
         let kind = self.kind();
         let check = match (&found.reached, found.answers.as_ref().map(|answers| &answers.identity)) {
             (Reached::NoCredentials(error), _) => from_error(NAME, error),
@@ -129,8 +129,8 @@ impl Cluster<'_> {
         let mut check = check
             .fact("kind", kind_name(settings.credential_kind()))
             .fact("plugin", settings.credential_plugin.clone())
-            .fact("expires", json!(found.credentials_end));
-        if let Some((speaker, words)) = &found.plugin_words {
+            .fact("expires", json!(found.credentials_expiry));
+        if let Some((speaker, words)) = &found.plugin_output {
             check.private.push(format!("{speaker}: {words}"));
         }
         match settings.acting() {
@@ -140,7 +140,7 @@ impl Cluster<'_> {
     }
 
     fn known(&self, identity: &Identity, kind: &str) -> Check {
-        let end = self.found.credentials_end;
+        let end = self.found.credentials_expiry;
         let left = end.map(|end| format!(", valid for {}", span(self.now, end))).unwrap_or_default();
         let by = match self.settings.credential_kind() {
             // For example, behind `kubectl proxy`.

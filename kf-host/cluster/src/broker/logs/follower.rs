@@ -280,7 +280,7 @@ impl Follower {
             // Without the pod's status, a clean end of the connection is the end of the log.
             Event::Refused(ErrorCode::Forbidden | ErrorCode::NotFound) => self.finish(),
             // The connection may have ended because the API server did.
-            Event::Refused(code) if code.may_pass() => {
+            Event::Refused(code) if code.is_transient() => {
                 self.broken = true;
                 self.phase = Phase::Reconnecting;
                 self.back_off()
@@ -502,7 +502,7 @@ impl Follower {
     /// Retries if the failure is temporary. This includes 403, which an API server returns after a restart until it has
     /// loaded its RBAC roles.
     fn retry(&mut self, code: ErrorCode) -> Option<Action> {
-        if code.may_pass() || code == ErrorCode::Forbidden { self.back_off() } else { self.fail() }
+        if code.is_transient() || code == ErrorCode::Forbidden { self.back_off() } else { self.fail() }
     }
 
     fn back_off(&mut self) -> Option<Action> {

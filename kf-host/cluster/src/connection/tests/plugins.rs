@@ -63,7 +63,7 @@ async fn plugin_without_credentials_is_named() {
         connection("https://127.0.0.1:1", None, &plugin("echo alice has no session >&2; exit 3"));
     let error = connection.send(Request::get("/version").body(Body::empty()).unwrap()).await.err().unwrap();
     assert_eq!(error.message, "the credential plugin sh failed (exit status: 3)");
-    assert_eq!(connection.plugin_words().unwrap().1, "alice has no session");
+    assert_eq!(connection.plugin_output().unwrap().1, "alice has no session");
     let absent = plugin("").replace("command: sh", "command: /nonexistent/login");
     let error = self::connection("https://127.0.0.1:1", None, &absent).get("/version").await.unwrap_err();
     assert!(
@@ -179,7 +179,7 @@ async fn install_hint_of_missing_plugin_is_for_user_only() {
     assert!(error.message.ends_with(words), "{error}");
     let error = connection.send(Request::get("/version").body(Body::empty()).unwrap()).await.err().unwrap();
     assert!(!error.message.contains("login.example"), "{error}");
-    assert_eq!(connection.plugin_words(), Some(("the kubeconfig".to_owned(), words.to_owned())));
+    assert_eq!(connection.plugin_output(), Some(("the kubeconfig".to_owned(), words.to_owned())));
 }
 
 #[tokio::test]

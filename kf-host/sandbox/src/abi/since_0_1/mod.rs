@@ -128,7 +128,7 @@ impl From<WitError> for GuestError {
             code: code_from_wit(error.code),
             message: truncated_message(error.message),
             hint: error.hint.map(truncated_message),
-            of_host: false,
+            is_from_host: false,
         }
     }
 }

@@ -1,19 +1,15 @@
 //! Following several workloads at once.
 
 use super::{Follow, Stop, Watches};
-use crate::border::Pollable;
+use crate::abi::Pollable;
 use crate::error::{Error, Result};
 use crate::kf::Kf;
 
 /// The maximum number of workloads that can be followed at once, as they share the streams of a run.
-pub const MAX_TOGETHER: usize = 8;
+pub const MAX_FOLLOWED: usize = 8;
 
 /// Follows all of them until each has stopped, and calls `stopped` for each. A failure of one does not stop the others.
-pub fn follow_together<'a>(
-    kf: &Kf,
-    follows: Vec<Follow<'a>>,
-    mut stopped: impl FnMut(&Follow<'a>, Result<Stop>),
-) {
+pub fn follow_all<'a>(kf: &Kf, follows: Vec<Follow<'a>>, mut stopped: impl FnMut(&Follow<'a>, Result<Stop>)) {
     let components = follows.len();
     let mut running = Vec::new();
     for mut follow in follows {

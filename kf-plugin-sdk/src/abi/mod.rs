@@ -115,7 +115,7 @@ pub struct WriteOptions {
 
 impl WriteOptions {
     /// A dry run: the server returns the result and stores nothing.
-    pub const CHECK_ONLY: Self = Self { dry_run: true, force: false };
+    pub const DRY_RUN: Self = Self { dry_run: true, force: false };
 }
 
 /// The type of a patch.

@@ -4,29 +4,29 @@ use serde_json::Value;
 
 use super::kinds::PodsBy;
 use super::verdict::{Evidence, Verdict, verdict};
-use super::{ComponentKind, Events, Rank, container, own_experiments, pick, rank_of, spelled_out};
+use super::{Events, Rank, WorkloadKind, container, own_experiments, pick, rank_of, spelled_out};
 use crate::error::{Error, ErrorCode, Result};
 use crate::kf::Kf;
 use crate::objects::{Api, Object};
-use crate::skipped::LeftOut;
+use crate::skipped::Skipped;
 
 /// A workload that the user named.
 #[derive(Clone, Debug)]
-pub struct Component {
-    pub kind: ComponentKind,
+pub struct Workload {
+    pub kind: WorkloadKind,
     pub name: String,
     /// The object as it was when it was found.
     pub object: Object,
 }
 
 /// Formats as `trainjob/mnist`.
-impl fmt::Display for Component {
+impl fmt::Display for Workload {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}/{}", self.kind, self.name)
     }
 }
 
-impl Component {
+impl Workload {
     /// Finds `NAME` or `KIND/NAME` of any kind in the namespace of the run. `KIND` can be a short name that the API
     /// server serves.
     ///
@@ -37,16 +37,16 @@ impl Component {
     /// A name without a kind gets all kinds concurrently, so the manifest should request `get` on each as `optional`.
     /// An experiment that `kf tune` runs itself is found by its trials, which needs `list` on training jobs.
     pub fn find(kf: &Kf, words: &str) -> Result<Self> {
-        Self::find_among(kf, words, &ComponentKind::ALL)
+        Self::find_among(kf, words, &WorkloadKind::ALL)
     }
 
     /// Like [`Self::find`], limited to some kinds.
-    pub fn find_among(kf: &Kf, words: &str, kinds: &[ComponentKind]) -> Result<Self> {
+    pub fn find_among(kf: &Kf, words: &str, kinds: &[WorkloadKind]) -> Result<Self> {
         let words = spelled_out(kf, words);
         let words = words.as_str();
         match words.split_once('/') {
             Some((word, name)) => {
-                let kind = ComponentKind::named(word)?;
+                let kind = WorkloadKind::named(word)?;
                 if !kinds.contains(&kind) {
                     let known: Vec<_> = kinds.iter().map(|kind| kind.word()).collect();
                     return Err(Error::invalid(format!(
@@ -61,9 +61,9 @@ impl Component {
     }
 
     /// Gets a workload by kind and name.
-    pub fn get(kf: &Kf, kind: ComponentKind, name: &str) -> Result<Self> {
+    pub fn get(kf: &Kf, kind: WorkloadKind, name: &str) -> Result<Self> {
         let got = kf.api(kind.kind()).get(name);
-        let may_be_own = kind == ComponentKind::Experiment
+        let may_be_own = kind == WorkloadKind::Experiment
             && got
                 .as_ref()
                 .is_err_and(|error| error.is(ErrorCode::NotFound) || error.is(ErrorCode::Forbidden));
@@ -82,21 +82,21 @@ impl Component {
 
     /// Creates a workload from an object that was already read; `None` if its kind is not in the catalogue.
     pub fn of(object: Object) -> Option<Self> {
-        let kind = ComponentKind::of(&object)?;
+        let kind = WorkloadKind::of(&object)?;
         Some(Self { kind, name: object.name().to_owned(), object })
     }
 
-    fn search(kf: &Kf, name: &str, kinds: &[ComponentKind]) -> Result<Self> {
+    fn search(kf: &Kf, name: &str, kinds: &[WorkloadKind]) -> Result<Self> {
         let mut found: Vec<Self> = Vec::new();
-        let mut refused: Vec<(ComponentKind, Error)> = Vec::new();
-        let mut skipped = LeftOut::default();
+        let mut refused: Vec<(WorkloadKind, Error)> = Vec::new();
+        let mut skipped = Skipped::default();
         let asked: Vec<_> = kinds.iter().map(|kind| kind.kind()).collect();
         for (&kind, answer) in kinds.iter().zip(kf.get_many(&asked, name)) {
             match skipped.take(kind.plural(), answer) {
                 Ok(Some(object)) => found.push(Self { kind, name: name.to_owned(), object }),
                 Ok(None) => {}
                 // Users of training jobs rarely have access to job sets, and rarely name one.
-                Err(error) if error.is(ErrorCode::Forbidden) && kind == ComponentKind::JobSet => {}
+                Err(error) if error.is(ErrorCode::Forbidden) && kind == WorkloadKind::JobSet => {}
                 Err(error) if error.is(ErrorCode::Forbidden) => refused.push((kind, error)),
                 Err(error) => return Err(error),
             }
@@ -116,7 +116,7 @@ impl Component {
             skipped.tell(kf);
             return Ok(found);
         }
-        if kinds.contains(&ComponentKind::Experiment)
+        if kinds.contains(&WorkloadKind::Experiment)
             && let Some(own) = Self::own_experiment(kf, name)?
         {
             skipped.tell(kf);
@@ -131,7 +131,7 @@ impl Component {
     /// Finds an experiment that `kf tune` runs itself, by its trials.
     fn own_experiment(kf: &Kf, name: &str) -> Result<Option<Self>> {
         let found = own_experiments::find(kf, name)?;
-        Ok(found.map(|object| Self { kind: ComponentKind::Experiment, name: name.to_owned(), object }))
+        Ok(found.map(|object| Self { kind: WorkloadKind::Experiment, name: name.to_owned(), object }))
     }
 
     /// Returns whether it is an experiment that `kf tune` runs itself, which has no object on the server.
@@ -144,12 +144,12 @@ impl Component {
         if self.is_own_experiment()
             && let Some(trials) = own_experiments::selector(&self.name)
         {
-            return kf.api(ComponentKind::TrainJob.kind()).labels(trials);
+            return kf.api(WorkloadKind::TrainJob.kind()).labels(trials);
         }
         kf.api(self.kind.kind()).fields(format!("metadata.name={}", self.name))
     }
 
-    /// Selects its pods, and possibly others; see [`Component::owns`].
+    /// Selects its pods, and possibly others; see [`Workload::owns`].
     pub fn pod_selection(&self, kf: &Kf) -> Api {
         let pods = kf.api("Pod");
         if self.is_own_experiment() {
@@ -162,7 +162,7 @@ impl Component {
         }
     }
 
-    /// Returns whether a pod of [`Component::pod_selection`] belongs to it. A pod older than the workload belonged to an
+    /// Returns whether a pod of [`Workload::pod_selection`] belongs to it. A pod older than the workload belonged to an
     /// earlier one of the same name.
     pub fn owns(&self, pod: &Object) -> bool {
         if self.kind.pods_by() == PodsBy::Selector {
@@ -266,15 +266,15 @@ impl Component {
     /// Lists the Kueue workloads of the namespace; empty without Kueue or without permission.
     pub(super) fn workloads(&self, kf: &Kf) -> Result<Vec<Object>> {
         let workloads = kf.api("kueue.x-k8s.io/Workload").list();
-        Ok(LeftOut::optional(kf, "Kueue workloads", workloads)?.unwrap_or_default())
+        Ok(Skipped::optional(kf, "Kueue workloads", workloads)?.unwrap_or_default())
     }
 
     /// Returns the number of pods that its spec sets; `None` if another object sets it.
     pub fn ranks(&self) -> Option<i64> {
         let object = &self.object;
         match self.kind {
-            ComponentKind::TrainJob => object.int("/spec/trainer/numNodes"),
-            ComponentKind::Job => object.int("/spec/parallelism"),
+            WorkloadKind::TrainJob => object.int("/spec/trainer/numNodes"),
+            WorkloadKind::Job => object.int("/spec/parallelism"),
             kind if kind.is_legacy_job() => replicas_of_roles(object),
             _ => None,
         }
@@ -320,7 +320,7 @@ fn expression(term: &Value) -> Option<String> {
 }
 
 /// The error if nothing was found and some kinds could not be read.
-fn unreadable(kf: &Kf, name: &str, kinds: &[ComponentKind], first: &Error, skipped: &LeftOut) -> Error {
+fn unreadable(kf: &Kf, name: &str, kinds: &[WorkloadKind], first: &Error, skipped: &Skipped) -> Error {
     if skipped.len() == kinds.len() {
         return first.clone();
     }
@@ -329,12 +329,7 @@ fn unreadable(kf: &Kf, name: &str, kinds: &[ComponentKind], first: &Error, skipp
 }
 
 /// The error if nothing was found in the kinds that the user has permission to read.
-fn nothing_found(
-    kf: &Kf,
-    name: &str,
-    kinds: &[ComponentKind],
-    refused: Vec<(ComponentKind, Error)>,
-) -> Error {
+fn nothing_found(kf: &Kf, name: &str, kinds: &[WorkloadKind], refused: Vec<(WorkloadKind, Error)>) -> Error {
     let skipped: Vec<_> = refused.iter().map(|(kind, _)| kind.plural()).collect();
     let what = match kinds {
         [only] => only.word(),
@@ -346,7 +341,7 @@ fn nothing_found(
     }
     // Without access to pods, or to any kind, the "forbidden" error is more useful than a list of skipped kinds.
     let seen = kinds.iter().filter(|kind| !refused.iter().any(|(refused, _)| refused == *kind));
-    let has_no_access = refused.iter().any(|(kind, _)| *kind == ComponentKind::Pod) || seen.count() == 0;
+    let has_no_access = refused.iter().any(|(kind, _)| *kind == WorkloadKind::Pod) || seen.count() == 0;
     if has_no_access {
         return refused.into_iter().next_back().map_or_else(|| Error::not_found(missing), |(_, error)| error);
     }
