@@ -147,7 +147,7 @@ pub(super) const KNOWN: &[Known] = &[
 ];
 
 /// The kinds that best show what a command is for, by group and plural, the best first.
-const MOST_RELEVANT: &[(&str, &str)] = &[
+const NAMED_FIRST: &[(&str, &str)] = &[
     ("trainer.kubeflow.org", "trainjobs"),
     ("kubeflow.org", "experiments"),
     ("kubeflow.org", "notebooks"),
@@ -176,7 +176,7 @@ const MOST_RELEVANT: &[(&str, &str)] = &[
 
 /// The position of a kind in a list of kinds: those that best show what a command is for come first.
 pub(super) fn rank(group: &str, plural: &str) -> usize {
-    MOST_RELEVANT.iter().position(|kind| *kind == (group, plural)).unwrap_or(usize::MAX)
+    NAMED_FIRST.iter().position(|kind| *kind == (group, plural)).unwrap_or(usize::MAX)
 }
 
 /// The kind with this group and plural, if kf has words for it.
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn telling_kinds_are_known_and_unique() {
-        for (at, (group, plural)) in MOST_RELEVANT.iter().enumerate() {
+        for (at, (group, plural)) in NAMED_FIRST.iter().enumerate() {
             assert!(known(group, plural).is_some(), "{plural}.{group}");
             assert_eq!(rank(group, plural), at, "{plural}.{group}");
             assert_eq!(rank("evil.io", plural), usize::MAX);
