@@ -279,7 +279,7 @@ fn error_chain_of_container_runtime_keeps_cause() {
     pulls["containerStatuses"][0]["state"]["waiting"]["message"] =
         json!("unexpected media type text/html for x: not found");
     let text = why(&pod(json!({}), pulls));
-    assert!(text.starts_with("cannot pull image ") && text.ends_with(": image not found"), "{text}");
+    assert!(text.starts_with("cannot pull image ") && text.ends_with(" image not found"), "{text}");
 }
 
 #[test]
