@@ -20,7 +20,7 @@ struct Train {
     #[arg(long, value_hint = clap::ValueHint::FilePath)]
     picture: Option<PathBuf>,
     /// Machines
-    #[arg(long, default_value_t = 1, env = "KF_NODES", help_heading = "How it runs")]
+    #[arg(long, default_value_t = 1, env = "KF_NODES", help_heading = "Execution")]
     nodes: u16,
     /// A variable
     #[arg(long = "env", short = 'e', value_name = "K=V")]
@@ -134,7 +134,7 @@ fn arguments_keep_their_attributes() {
     let nodes = argument(train, "nodes");
     assert_eq!(nodes.default.as_deref(), Some("1"));
     assert_eq!(nodes.env.as_deref(), Some("KF_NODES"));
-    assert_eq!(nodes.heading.as_deref(), Some("How it runs"));
+    assert_eq!(nodes.heading.as_deref(), Some("Execution"));
     let variables = argument(train, "variables");
     assert!(variables.repeated && variables.kind == ArgumentKind::Option);
     assert_eq!((variables.short, variables.value_name.as_deref()), (Some('e'), Some("K=V")));

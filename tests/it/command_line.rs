@@ -42,7 +42,7 @@ fn command_help_shows_usage_and_rights() {
       -l, --loud  Print in upper case
       -h, --help  Print help
 
-    How it runs:
+    Execution:
           --dry-run    Show what would change; the server checks each change but stores none
           --read-only  Refuse all changes
           --explain    Show each API request and the rule that allowed it

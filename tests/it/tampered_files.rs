@@ -382,7 +382,7 @@ fn kubeconfig_others_could_write_is_warned_about() {
     assert_eq!(warned(), None);
     Tampering::WritableByAll.apply(Path::new(&kubeconfig));
     let expected =
-        format!("warning: unsafe kubeconfig {kubeconfig}: other users may write to it (mode 0666)");
+        format!("warning: unsafe kubeconfig {kubeconfig}: other users can write to it (mode 0666)");
     assert_eq!(warned(), Some(expected));
     fs_err::set_permissions(&kubeconfig, std::fs::Permissions::from_mode(0o644)).unwrap();
     assert_eq!(warned(), None);

@@ -122,7 +122,7 @@ fn timeout(text: &str) -> Result<Duration, String> {
 }
 
 pub const GLOBAL_HEADING: &str = "Global options";
-pub const RUN_HEADING: &str = "How it runs";
+pub const RUN_HEADING: &str = "Execution";
 
 #[cfg(test)]
 mod tests {

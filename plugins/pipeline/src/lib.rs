@@ -99,10 +99,10 @@ pub(crate) struct Run {
     #[arg(long, default_value = "Default", help_heading = "Run")]
     experiment: String,
     /// Wait until the run ends and exit with its result
-    #[arg(long, short, help_heading = "How it runs")]
+    #[arg(long, short, help_heading = "Execution")]
     wait: bool,
     /// How long to wait
-    #[arg(long, value_name = "DURATION", default_value = "24h", help_heading = "How it runs")]
+    #[arg(long, value_name = "DURATION", default_value = "24h", help_heading = "Execution")]
     timeout: Span,
     #[command(flatten)]
     place: Place,

@@ -62,17 +62,17 @@ pub struct Train {
     /// A temporary pod with the training's image writes the code to kf-code/ on the volume. It is mounted
     /// read-only at /workspace, and is kept when the job is deleted. Without --pvc the code is uploaded as
     /// a ConfigMap.
-    #[arg(long, value_name = "CLAIM", requires = "from_dir", help_heading = "How it runs")]
+    #[arg(long, value_name = "CLAIM", requires = "from_dir", help_heading = "Execution")]
     #[kf(complete = objects("/PersistentVolumeClaim"))]
     pvc: Option<String>,
     /// Wait until the job ends and exit with its result
-    #[arg(long, short, help_heading = "How it runs")]
+    #[arg(long, short, help_heading = "Execution")]
     wait: bool,
     /// Follow the logs of all ranks until the job ends
-    #[arg(long, short, help_heading = "How it runs")]
+    #[arg(long, short, help_heading = "Execution")]
     logs: bool,
     /// Create a new job each time, named NAME and five random characters
-    #[arg(long, help_heading = "How it runs")]
+    #[arg(long, help_heading = "Execution")]
     generate_name: bool,
     /// List the training runtimes and exit
     #[arg(long, conflicts_with_all = ["name", "file", "manifest", "wait", "logs", "generate_name", "command"])]

@@ -35,7 +35,7 @@ use crate::table::Table;
 use crate::trial::Trial;
 
 const SEARCH: &str = "Search";
-const EXECUTION: &str = "How it runs";
+const EXECUTION: &str = "Execution";
 const OUTPUT: &str = "Output";
 
 /// Search for the best parameters of a training job

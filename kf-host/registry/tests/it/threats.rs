@@ -404,7 +404,7 @@ fn t17_symlinked_or_shared_store_is_refused() {
     fs_err::create_dir_all(home.store()).unwrap();
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
     fs_err::set_permissions(home.store(), open).unwrap();
-    refused(install(&home, &fetched, start()), "other users may write");
+    refused(install(&home, &fetched, start()), "other users can write");
 
     // Only root can change the owner of a folder, so this is tested only as root.
     let own = std::os::unix::fs::PermissionsExt::from_mode(0o700);
@@ -425,7 +425,7 @@ fn t17_symlinked_data_folder_is_accepted_if_own() {
     let mode =
         |mode| fs_err::set_permissions(&disk, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
     mode(0o777);
-    refused(add(&fixture, "hello", start()), "other users may write");
+    refused(add(&fixture, "hello", start()), "other users can write");
     mode(0o700);
     add(&fixture, "hello", start()).unwrap();
 }
