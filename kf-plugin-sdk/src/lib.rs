@@ -88,7 +88,7 @@ pub use logs::{Forwarding, Log, LogRequest};
 pub use objects::{Api, Object};
 pub use quantity::Quantity;
 pub use run::{Command, run};
-pub use sessions::{PodHttp, PortForward, Process, Said, Session};
+pub use sessions::{PodHttp, PortForward, Process, ProcessOutput, Session};
 pub use skipped::Skipped;
 pub use tree::{
     Argument, ArgumentKind, Candidate, CommandNode, Completion, CompletionRequest, Example, PossibleValue,

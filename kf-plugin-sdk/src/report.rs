@@ -1,7 +1,7 @@
 //! Printing results: a line for users, a record for programs.
 //!
 //! With `--dry-run`, kf itself prints what each write would do, such as `would delete pod/mnist-0 in team-a`.
-//! [`Kf::did`] prints what a write did, and nothing in a dry run.
+//! [`Kf::report`] prints what a write did, and nothing in a dry run.
 
 use std::fmt::Display;
 
@@ -41,15 +41,15 @@ impl Kf {
         }
     }
 
-    /// Prints what a write did: `kf.did("deleted", "pod/mnist-0")` prints `pod/mnist-0 deleted`.
+    /// Prints what a write did: `kf.report("deleted", "pod/mnist-0")` prints `pod/mnist-0 deleted`.
     ///
     /// Prints nothing in a dry run, where kf prints what would have been done.
-    pub fn did(&self, change: &str, object: impl Display) -> Result<()> {
+    pub fn report(&self, change: &str, object: impl Display) -> Result<()> {
         let done = Done { object: object.to_string(), change: change.to_owned() };
         self.report_with(format!("{} {change}", done.object), &done)
     }
 
-    /// Like [`Kf::did`], with a custom line and record.
+    /// Like [`Kf::report`], with a custom line and record.
     pub fn report_with<T: TableRow>(&self, line: impl Into<String>, record: &T) -> Result<()> {
         if self.context().dry_run { Ok(()) } else { self.say(line, record) }
     }

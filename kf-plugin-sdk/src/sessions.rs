@@ -78,7 +78,7 @@ pub struct Process {
 
 /// The output and exit code of a process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Said {
+pub struct ProcessOutput {
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
     pub exit_code: i32,
@@ -106,13 +106,13 @@ impl Process {
     }
 
     /// Reads all output until the process ends. More than `limit` bytes is an error.
-    pub fn finish(&self, limit: usize) -> Result<Said> {
-        let mut output = Said::default();
+    pub fn finish(&self, limit: usize) -> Result<ProcessOutput> {
+        let mut output = ProcessOutput::default();
         loop {
             match self.next()? {
                 Output::Stdout(bytes) => output.stdout.extend(bytes),
                 Output::Stderr(bytes) => output.stderr.extend(bytes),
-                Output::Exited(code) => return Ok(Said { exit_code: code, ..output }),
+                Output::Exited(code) => return Ok(ProcessOutput { exit_code: code, ..output }),
             }
             if output.stdout.len() + output.stderr.len() > limit {
                 return Err(Error::failed(format!("the process printed more than {limit} bytes")));

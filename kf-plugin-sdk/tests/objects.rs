@@ -200,20 +200,20 @@ fn result_of_dry_run_is_marked() {
 fn did_prints_change_unless_dry_run() {
     let host = FakeHost::new("team-a");
     let web = Object::from(pod("web", "web"));
-    host.kf().did("created", &web).unwrap();
+    host.kf().report("created", &web).unwrap();
     assert_eq!(host.terminal().stdout, "pod/web created\n");
     host.kf_flags(&["-n", "team-b"]);
     host.kf().next_step("follow it", "kf logs web -f");
     assert_eq!(host.terminal().notes, ["follow it with `kf -n team-b logs web -f`"]);
     host.format(Format::Json);
-    host.kf().did("deleted", "pod/web").unwrap();
+    host.kf().report("deleted", "pod/web").unwrap();
     let record: Value = serde_json::from_str(&host.terminal().stdout["pod/web created\n".len()..]).unwrap();
     assert_eq!(record, json!({ "object": "pod/web", "change": "deleted" }));
     for format in [Format::Table, Format::Json, Format::Name] {
         let host = FakeHost::new("team-a");
         host.format(format);
         host.change_context(|context| context.dry_run = true);
-        host.kf().did("deleted", "pod/web").unwrap();
+        host.kf().report("deleted", "pod/web").unwrap();
         assert_eq!(host.terminal().stdout, "", "kf itself prints what would be deleted");
         host.kf().next_step("follow it", "kf logs web -f");
         assert_eq!(host.terminal().notes, [""; 0], "a dry run has no next step");

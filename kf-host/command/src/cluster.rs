@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kf_cluster::connection::{Connection, Timeouts};
-use kf_cluster::kubeconfig::{self, Choice, KubeconfigError, NamespaceOrigin, Settings, Sources};
+use kf_cluster::kubeconfig::{self, Overrides, KubeconfigError, NamespaceOrigin, Settings, Sources};
 use kf_core::failure::Context as _;
 use kf_core::{Failure, Kind};
 use kf_home::Home;
@@ -52,7 +52,7 @@ impl Target {
     }
 
     fn load(&self) -> Result<Settings, Failure> {
-        let choice = Choice {
+        let choice = Overrides {
             file: self.kubeconfig.clone(),
             context: self.context.clone(),
             namespace: self.namespace.clone(),

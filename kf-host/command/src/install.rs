@@ -133,7 +133,7 @@ impl<'a> Installer<'a> {
     }
 
     /// Fetches and examines a release without locking or storing anything.
-    pub fn look(&mut self, resolved: &Resolved) -> Result<(Fetched, Examined), Failure> {
+    pub fn preview(&mut self, resolved: &Resolved) -> Result<(Fetched, Examined), Failure> {
         let fetched = self.fetch(resolved)?;
         let examined = self.examine(&fetched)?;
         Ok((fetched, examined))

@@ -114,7 +114,7 @@ pub fn in_words(rights: &Rights) -> String {
 pub fn in_brief(rights: &Rights, paths: &PathArguments) -> String {
     let rules = sentences_within(&rights.rules, MAX_QUESTION_CHARS);
     let mut all = strongest_first(rights, &rules, verbs_and_kinds);
-    all.extend((!paths.is_empty()).then(|| in_words_of_paths(paths, MAX_QUESTION_CHARS)));
+    all.extend((!paths.is_empty()).then(|| paths_in_words(paths, MAX_QUESTION_CHARS)));
     match all.as_slice() {
         [] => String::new(),
         [one] => one.clone(),
@@ -136,7 +136,7 @@ fn strongest_first(rights: &Rights, rules: &[Sentence], line: fn(&Sentence) -> S
 }
 
 /// Part of a sentence, such as `read the file that you pass as --config`.
-pub fn in_words_of_paths(paths: &PathArguments, chars: usize) -> String {
+pub fn paths_in_words(paths: &PathArguments, chars: usize) -> String {
     let list = |words: &BTreeSet<String>| {
         let words: Vec<String> = words.iter().map(|word| shortened(word)).collect();
         joined(&words, chars)
@@ -190,7 +190,7 @@ mod tests {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         let paths = PathArguments { files: words(&["word 2"]), directories: words(&["--from-dir", "-d"]) };
         assert_eq!(
-            in_words_of_paths(&paths, 100),
+            paths_in_words(&paths, 100),
             "read the file that you pass as word 2, and read everything below the directory that you pass as \
              --from-dir and -d"
         );

@@ -183,7 +183,7 @@ impl ClusterRun {
             true => target.settings_to_choose(&setting.home)?,
             false => target.settings(&setting.home)?,
         };
-        for remark in settings.remarks() {
+        for remark in settings.warnings() {
             setting.reporter.warn(&remark);
         }
         let id = ClusterId::of(&settings);

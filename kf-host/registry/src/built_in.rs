@@ -189,7 +189,7 @@ pub fn update_blocks(home: &Home, built_in: BuiltIns, view: &View) -> Result<()>
 }
 
 /// Removes the blocks of a registry that was removed.
-pub fn forget(home: &Home, built_in: BuiltIns, registry: &RegistryId) -> Result<()> {
+pub fn remove_blocks(home: &Home, built_in: BuiltIns, registry: &RegistryId) -> Result<()> {
     let others = |before: &Decision| before.blocked.clone().filter(|blocked| blocked.registry != *registry);
     built_in.names().try_for_each(|name| change(home, &name, others))
 }

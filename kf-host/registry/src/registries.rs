@@ -169,7 +169,7 @@ pub fn remove(home: &Home, built_in: BuiltIns, id: &RegistryId) -> Result<()> {
 }
 
 /// Removes what [`add`] wrote, which resets the default registry.
-pub fn forget(home: &Home, id: &RegistryId) -> Result<()> {
+pub fn reset(home: &Home, id: &RegistryId) -> Result<()> {
     remove_dir(&home.registry_config(id))?;
     remove_dir(&home.registry_state(id))
 }

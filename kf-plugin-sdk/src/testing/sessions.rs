@@ -10,7 +10,7 @@ use super::streams::when;
 use crate::abi::*;
 use crate::error::{Error, Result};
 use crate::objects::Object;
-use crate::sessions::Said;
+use crate::sessions::ProcessOutput;
 
 /// A session that the command opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct OpenedSession {
     pub options: SessionOptions,
 }
 
-type Exec = Box<dyn FnMut(&OpenedSession) -> Result<Said>>;
+type Exec = Box<dyn FnMut(&OpenedSession) -> Result<ProcessOutput>>;
 type Http = Box<dyn FnMut(&HttpRequest) -> Result<HttpResponse>>;
 
 /// Sessions, forwarded ports and HTTP of a fake host.
@@ -37,7 +37,7 @@ pub(super) struct FakeSessions {
 
 impl FakeHost {
     /// Sets the handler of sessions, which returns the output and exit code.
-    pub fn on_session(&self, act: impl FnMut(&OpenedSession) -> Result<Said> + 'static) {
+    pub fn on_session(&self, act: impl FnMut(&OpenedSession) -> Result<ProcessOutput> + 'static) {
         self.sessions(|sessions| sessions.exec = Some(Box::new(act)));
     }
 
@@ -89,7 +89,7 @@ impl FakeHost {
         pod: &str,
         command: &[String],
         options: &SessionOptions,
-    ) -> Result<Said> {
+    ) -> Result<ProcessOutput> {
         check_command(command)?;
         self.session("exec", namespace, pod, command, options)
     }
@@ -101,7 +101,7 @@ impl FakeHost {
         pod: &str,
         command: &[String],
         options: &SessionOptions,
-    ) -> Result<Said> {
+    ) -> Result<ProcessOutput> {
         if let Some(container) = &options.container {
             ContainerName::parse(container.as_str())?;
         }
@@ -113,7 +113,7 @@ impl FakeHost {
             sessions.written.push(Vec::new());
             match &mut sessions.exec {
                 Some(exec) => exec(&opened),
-                None => Ok(Said::default()),
+                None => Ok(ProcessOutput::default()),
             }
         })
     }
@@ -215,13 +215,13 @@ pub(super) struct FakeProcess {
     /// The index of its session.
     session: usize,
     has_stdin: bool,
-    output: Said,
+    output: ProcessOutput,
     next: Cell<u8>,
 }
 
 impl FakeProcess {
     /// Creates the process of the last opened session.
-    pub(super) fn new(host: FakeHost, output: Said, has_stdin: bool) -> Self {
+    pub(super) fn new(host: FakeHost, output: ProcessOutput, has_stdin: bool) -> Self {
         let session = host.sessions(|sessions| sessions.opened.len().saturating_sub(1));
         Self { host, session, has_stdin, output, next: Cell::new(0) }
     }

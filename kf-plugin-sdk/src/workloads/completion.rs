@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{OWN_EXPERIMENT_LABEL, WorkloadKind, own_experiments, spelled_out};
+use super::{OWN_EXPERIMENT_LABEL, WorkloadKind, own_experiments, expand_kind};
 use crate::abi::Kind;
 use crate::error::Result;
 use crate::kf::Kf;
@@ -26,7 +26,7 @@ pub fn complete_among(
 ) -> Result<Vec<Candidate>> {
     let word = request.word();
     if let Some((kind, start)) = word.split_once('/') {
-        let full = spelled_out(kf, word);
+        let full = expand_kind(kf, word);
         let named = WorkloadKind::named(full.split_once('/').map_or(kind, |(full, _)| full))?;
         let mut objects = kf.api(named.kind()).list().unwrap_or_default();
         if named == WorkloadKind::Experiment {

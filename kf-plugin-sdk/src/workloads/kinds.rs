@@ -291,7 +291,7 @@ impl WorkloadKind {
 /// Expands the kind in `KIND/NAME` if it is a short name that the API server serves.
 ///
 /// The API server is only asked if the kind is not in the catalogue.
-pub fn spelled_out(kf: &Kf, words: &str) -> String {
+pub fn expand_kind(kf: &Kf, words: &str) -> String {
     let Some((word, name)) = words.split_once('/') else { return words.to_owned() };
     match WorkloadKind::named(word) {
         Err(_) => match served_as(kf, word) {

@@ -38,7 +38,7 @@ pub use events::Events;
 pub use failure::FailureLog;
 pub use follow::{Follow, LogChoice, MAX_FOLLOWED, Stop, follow_all};
 pub use gpu::is_gpu;
-pub use kinds::{WorkloadKind, spelled_out};
+pub use kinds::{WorkloadKind, expand_kind};
 pub use outcome::{Outcome, outcome};
 pub use own_experiments::{
     OWN_DEFINITION, OWN_EXPERIMENT_LABEL, OWN_OBSERVATION, OWN_PARAMETERS, OWN_TRIAL_LABEL,

@@ -16,7 +16,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// Returns the reason and message as one line; `None` if both are empty.
-    pub fn said(&self) -> Option<String> {
+    pub fn summary(&self) -> Option<String> {
         let parts = [self.reason.as_str(), self.message.as_str()];
         let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         (!parts.is_empty()).then(|| parts.join(": "))

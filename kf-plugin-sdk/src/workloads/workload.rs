@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::kinds::PodsBy;
 use super::verdict::{Evidence, Verdict, verdict};
-use super::{Events, Rank, WorkloadKind, container, own_experiments, pick, rank_of, spelled_out};
+use super::{Events, Rank, WorkloadKind, container, own_experiments, pick, rank_of, expand_kind};
 use crate::error::{Error, ErrorCode, Result};
 use crate::kf::Kf;
 use crate::objects::{Api, Object};
@@ -42,7 +42,7 @@ impl Workload {
 
     /// Like [`Self::find`], limited to some kinds.
     pub fn find_among(kf: &Kf, words: &str, kinds: &[WorkloadKind]) -> Result<Self> {
-        let words = spelled_out(kf, words);
+        let words = expand_kind(kf, words);
         let words = words.as_str();
         match words.split_once('/') {
             Some((word, name)) => {
@@ -140,7 +140,7 @@ impl Workload {
     }
 
     /// Selects its object; for an experiment that `kf tune` runs itself, its trials.
-    pub fn itself(&self, kf: &Kf) -> Api {
+    pub fn selection(&self, kf: &Kf) -> Api {
         if self.is_own_experiment()
             && let Some(trials) = own_experiments::selector(&self.name)
         {

@@ -242,6 +242,6 @@ fn report(kf: &Kf, name: &str, full_name: &str, outcome: &Outcome) -> Result<Exi
         kf.note(format!("{name} complete{after}"));
         return Ok(Exit::OK);
     }
-    let why = outcome.said().map(|said| format!(": {said}")).unwrap_or_default();
+    let why = outcome.summary().map(|said| format!(": {said}")).unwrap_or_default();
     Err(Error::failed(format!("{name} failed{after}{why}")).hint(format!("kf status {full_name}")))
 }

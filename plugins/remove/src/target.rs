@@ -28,7 +28,7 @@ impl Target {
     pub(crate) fn new(kf: &Kf, argument: &str, component: Workload, keep_pods: bool) -> Result<Self> {
         let plan = Plan::of(kf, &component)?;
         let (kind, objects) = if component.is_own_experiment() {
-            (WorkloadKind::TrainJob, component.itself(kf).list()?)
+            (WorkloadKind::TrainJob, component.selection(kf).list()?)
         } else {
             (component.kind, vec![component.object.clone()])
         };

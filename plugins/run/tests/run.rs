@@ -1,7 +1,7 @@
 //! `kf run` in the pods of a workload.
 
 use kf_plugin_run::Plugin;
-use kf_plugin_sdk::Said;
+use kf_plugin_sdk::ProcessOutput;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::testing::FakeHost;
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ fn cluster() -> FakeHost {
 }
 
 fn ends(host: &FakeHost, code: i32) {
-    host.on_session(move |_| Ok(Said { exit_code: code, ..Said::default() }));
+    host.on_session(move |_| Ok(ProcessOutput { exit_code: code, ..ProcessOutput::default() }));
 }
 
 #[test]

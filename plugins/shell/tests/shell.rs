@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kf_plugin_sdk::Said;
+use kf_plugin_sdk::ProcessOutput;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::testing::FakeHost;
 use kf_plugin_shell::Plugin;
@@ -21,7 +21,7 @@ fn cluster(interactive: bool) -> FakeHost {
 
 fn without_shell(host: &FakeHost) {
     host.on_session(|session| match session.command.is_empty() {
-        true => Ok(Said { exit_code: 3, ..Said::default() }),
+        true => Ok(ProcessOutput { exit_code: 3, ..ProcessOutput::default() }),
         false => Err(Error::not_found("program `sh` not found in the container")),
     });
 }

@@ -14,7 +14,7 @@ mod watch;
 
 use kf_plugin_sdk::InNamespace;
 use kf_plugin_sdk::prelude::*;
-use kf_plugin_sdk::workloads::{complete_workload, spelled_out};
+use kf_plugin_sdk::workloads::{complete_workload, expand_kind};
 
 use causes::CauseLookup;
 use components::{Workload, components, named};
@@ -46,7 +46,7 @@ pub struct Status {
 
 #[kf_plugin_sdk::main(complete = complete_workload)]
 pub fn main(status: Status, kf: &Kf) -> Result<Exit> {
-    let names: Vec<_> = status.components.iter().map(|words| spelled_out(kf, words)).collect();
+    let names: Vec<_> = status.components.iter().map(|words| expand_kind(kf, words)).collect();
     if status.watch {
         return watch::run(kf, &names, status.all_namespaces);
     }

@@ -70,7 +70,7 @@ fn failure(kf: &Kf, name: &str, outcome: &Outcome, follow: &Follow<'_>, logs: bo
         }
         kf.note(format!("{} failed: {}", last.label, last.why));
     }
-    let why = outcome.said().map(|why| format!(": {why}")).unwrap_or_default();
+    let why = outcome.summary().map(|why| format!(": {why}")).unwrap_or_default();
     Error::failed(format!("{name} failed{}{why}", after_duration(outcome)))
         .hint(format!("kf status {}", follow.component()))
 }

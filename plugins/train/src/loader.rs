@@ -13,7 +13,7 @@ use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{
     Events, PodState, Severity, Workload, combine, is_ready, pod_state, pod_trouble,
 };
-use kf_plugin_sdk::{Said, short_duration};
+use kf_plugin_sdk::{ProcessOutput, short_duration};
 use serde_json::{Map, Value, json};
 
 use crate::claim::Archive;
@@ -193,7 +193,7 @@ fn words(words: &[&str]) -> Vec<String> {
 }
 
 /// The last line on stderr, or the exit code.
-fn last_line(output: &Said) -> String {
+fn last_line(output: &ProcessOutput) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
     let last = text.lines().map(str::trim).rfind(|line| !line.is_empty());
     last.map_or_else(|| format!("exit {}", output.exit_code), str::to_owned)

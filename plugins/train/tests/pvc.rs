@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kf_plugin_sdk::Said;
+use kf_plugin_sdk::ProcessOutput;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::testing::FakeHost;
 use kf_plugin_train::Plugin;
@@ -66,8 +66,8 @@ fn runs(host: &FakeHost) {
 /// The sessions end with these exit codes: of `test -d`, and of unpacking.
 fn sessions_end(host: &FakeHost, check: i32, unpack: i32, stderr: &'static str) {
     host.on_session(move |session| match session.command.first().map(String::as_str) {
-        Some("test") => Ok(Said { exit_code: check, ..Said::default() }),
-        _ => Ok(Said { exit_code: unpack, stderr: stderr.into(), ..Said::default() }),
+        Some("test") => Ok(ProcessOutput { exit_code: check, ..ProcessOutput::default() }),
+        _ => Ok(ProcessOutput { exit_code: unpack, stderr: stderr.into(), ..ProcessOutput::default() }),
     });
 }
 

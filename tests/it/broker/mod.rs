@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use kf_cluster::broker::{Broker, BrokerConfig, Budgets, Command};
 use kf_cluster::connection::{Connection, Timeouts};
-use kf_cluster::kubeconfig::{Choice, Settings, Sources, load};
+use kf_cluster::kubeconfig::{Overrides, Settings, Sources, load};
 use kf_core::api::{Kind, ObjectRef, Reach, Selection, WriteOptions};
 use kf_core::grants::{Ceiling, Consent, Grants, RuleSet, RunFlags};
 use kf_tests::cluster::{Cluster, Profile, TestNamespace, User};
@@ -26,7 +26,7 @@ fn cluster() -> &'static Cluster {
 }
 
 fn settings(kubeconfig: &Path) -> Settings {
-    let choice = Choice { file: Some(kubeconfig.to_owned()), ..Choice::default() };
+    let choice = Overrides { file: Some(kubeconfig.to_owned()), ..Overrides::default() };
     load(&Sources::default(), &choice).unwrap()
 }
 

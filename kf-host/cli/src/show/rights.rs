@@ -6,7 +6,7 @@
 
 use kf_command::installed::Installed;
 use kf_command::plan::Plan;
-use kf_command::rights::{Rights, in_words, in_words_of_paths};
+use kf_command::rights::{Rights, in_words, paths_in_words};
 use kf_core::grants::{Reach, RuleSet, Sentence, consequences, joined, sentences, sentences_of_all};
 use kf_core::tree::PathArguments;
 use kf_core::ui::Tone;
@@ -123,7 +123,7 @@ fn unchanged(kept: usize) -> Option<Line> {
 
 /// The rights that are not about the cluster's objects.
 fn other_rights(rights: &Rights, paths: &PathArguments, width: usize) -> Vec<Line> {
-    let opens = (!paths.is_empty()).then(|| in_words_of_paths(paths, MAX_PATHS_CHARS));
+    let opens = (!paths.is_empty()).then(|| paths_in_words(paths, MAX_PATHS_CHARS));
     let words = opens.into_iter().chain(rights.switches());
     words.flat_map(|words| text(&format!("It may {words}."), Tone::Warning, width)).collect()
 }
@@ -140,7 +140,7 @@ fn other_rights_of_all(commands: &[Requester<'_>], width: usize) -> Vec<Line> {
         all.headers.extend(growth.headers.iter().cloned());
     }
     let opens = (!paths.is_empty())
-        .then(|| format!("They may {}.", in_words_of_paths(&paths, MAX_PATHS_OF_ALL_CHARS)));
+        .then(|| format!("They may {}.", paths_in_words(&paths, MAX_PATHS_OF_ALL_CHARS)));
     let switches = all.switches().into_iter().map(|words| {
         let asking = commands.iter().filter(|command| command.growth.switches().contains(&words));
         let asking: Vec<String> = asking.map(|command| command.name.to_owned()).collect();

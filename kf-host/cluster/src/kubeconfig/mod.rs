@@ -80,7 +80,7 @@ impl Sources {
 
 /// The flags of a run that override the kubeconfig.
 #[derive(Clone, Debug, Default)]
-pub struct Choice {
+pub struct Overrides {
     /// `--kubeconfig`
     pub file: Option<PathBuf>,
     /// `--context`
@@ -143,7 +143,7 @@ pub struct Settings {
 impl Settings {
     /// Warnings about the kubeconfig, one line each: it trusts any server, impersonates another user, or can be changed
     /// by other users.
-    pub fn remarks(&self) -> Vec<String> {
+    pub fn warnings(&self) -> Vec<String> {
         let server = &self.server;
         let insecure = self
             .insecure
@@ -153,7 +153,7 @@ impl Settings {
                 "{server} does not use TLS: your credentials are not sent; its URL should start with https://"
             )
         });
-        let acting = self.acting();
+        let acting = self.impersonation_warning();
         let writable = self.files.iter().filter_map(|file| match trusted::check_file(file) {
             Err(kf_home::Error::UnsafePath {
                 path,
@@ -168,7 +168,7 @@ impl Settings {
     }
 
     /// The warning that the kubeconfig impersonates a user.
-    pub fn acting(&self) -> Option<String> {
+    pub fn impersonation_warning(&self) -> Option<String> {
         let auth = &self.config.auth_info;
         let user = auth.impersonate.as_ref()?;
         let groups = auth.impersonate_groups.as_deref().unwrap_or_default();
@@ -217,12 +217,12 @@ impl std::fmt::Debug for Settings {
     }
 }
 
-/// Loads the kubeconfig and resolves the selected context. An empty choice, such as from an unset shell variable, is
+/// Loads the kubeconfig and resolves the selected context. An empty overrides, such as from an unset shell variable, is
 /// ignored.
-pub fn load(sources: &Sources, choice: &Choice) -> Result<Settings, KubeconfigError> {
-    let file = choice.file.as_ref().filter(|file| !file.as_os_str().is_empty());
-    let context = choice.context.as_deref().filter(|context| !context.is_empty());
-    let namespace = choice.namespace.as_deref().filter(|namespace| !namespace.is_empty());
+pub fn load(sources: &Sources, overrides: &Overrides) -> Result<Settings, KubeconfigError> {
+    let file = overrides.file.as_ref().filter(|file| !file.as_os_str().is_empty());
+    let context = overrides.context.as_deref().filter(|context| !context.is_empty());
+    let namespace = overrides.namespace.as_deref().filter(|namespace| !namespace.is_empty());
     let files = file.map_or_else(|| sources.files(), |file| vec![file.clone()]);
     let (document, read) = read(&files, file.is_some())?;
     if document.is_empty() && file.is_none() && context.is_none() {

@@ -106,7 +106,7 @@ fn block_is_kept_until_its_registry_removes_it() {
     other.blocked.clear();
     other.registry = kf_core::RegistryId::parse("other").unwrap();
     built_in::update_blocks(&home, commands, &other).unwrap();
-    built_in::forget(&home, commands, &other.registry).unwrap();
+    built_in::remove_blocks(&home, commands, &other.registry).unwrap();
     {
         let lock = NameLock::acquire(&home, &name("hello"), |_| {}).unwrap();
         built_in::set_enabled(&home, &lock, false).unwrap();

@@ -154,7 +154,7 @@ impl<'a> Follow<'a> {
         if let Some(streams) = &self.streams {
             streams.choice.check_rank(&self.component, self.ranks)?;
         }
-        let (itself, component) = Reflector::open(self.kf, self.component.itself(self.kf))?;
+        let (itself, component) = Reflector::open(self.kf, self.component.selection(self.kf))?;
         self.apply_component(vec![Change::All(itself)]);
         let (found, pods) = Reflector::open(self.kf, self.component.pod_selection(self.kf))?;
         self.apply_pods(vec![Change::All(found)]);

@@ -25,7 +25,7 @@ impl Evidence<'_> {
             }
             return match self.trouble() {
                 Some(trouble) => Judgement::troubled(State::Failed, trouble),
-                None => Judgement::new(State::Failed, outcome.said()),
+                None => Judgement::new(State::Failed, outcome.summary()),
             };
         }
         if is_held(object) && !self.any(PodState::Running) {
@@ -56,7 +56,7 @@ impl Evidence<'_> {
     fn deadline(&self) -> Option<String> {
         let all = self.object.into_iter().chain(self.parts.iter().copied());
         let late = |object: &Object| outcome(object).filter(|outcome| outcome.reason == "DeadlineExceeded");
-        all.into_iter().find_map(late)?.said()
+        all.into_iter().find_map(late)?.summary()
     }
 
     /// Returns the number of ready pods and of wanted pods. The initializer steps of a training job are not counted.

@@ -12,7 +12,7 @@ impl Evidence<'_> {
     pub(super) fn experiment(&self, object: &Object) -> Judgement {
         let tally = tally(object);
         if let Some(outcome) = outcome(object) {
-            let why = match (outcome.succeeded, outcome.said()) {
+            let why = match (outcome.succeeded, outcome.summary()) {
                 (false, Some(said)) => Some(format!("{said}; {tally}")),
                 _ => Some(tally),
             };

@@ -136,7 +136,7 @@ struct Changes {
 impl Changes {
     fn open(kf: &Kf, server: &Server) -> Result<Self> {
         let mut watches = Vec::new();
-        for api in [server.component.itself(kf), server.component.pod_selection(kf)] {
+        for api in [server.component.selection(kf), server.component.pod_selection(kf)] {
             let (_, watch) = api.list_and_watch()?;
             watches.push((api, watch));
         }

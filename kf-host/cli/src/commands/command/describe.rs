@@ -77,7 +77,7 @@ pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
                 true => installer.resolve_replacement(&request)?,
                 false => installer.resolve(&request)?,
             };
-            let (fetched, examined) = installer.look(&resolved)?;
+            let (fetched, examined) = installer.preview(&resolved)?;
             let resolved = fetched.resolved;
             let description = Description {
                 digest: resolved.parts.program().sha256,

@@ -133,7 +133,7 @@ impl Cluster<'_> {
         if let Some((speaker, words)) = &found.plugin_output {
             check.private.push(format!("{speaker}: {words}"));
         }
-        match settings.acting() {
+        match settings.impersonation_warning() {
             Some(acting) => check.problem(State::Warning, acting, None),
             None => check,
         }

@@ -71,7 +71,7 @@ pub fn run(app: &App, args: &AddArgs) -> Result<()> {
         }
         Err(error) => {
             match was_set_up {
-                true => registries::forget(&app.home, &registry.id)?,
+                true => registries::reset(&app.home, &registry.id)?,
                 false => registries::remove(&app.home, kf_built_in::built_ins(), &registry.id)?,
             }
             return Err(error);

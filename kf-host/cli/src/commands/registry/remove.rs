@@ -18,6 +18,6 @@ pub struct RemoveArgs {
 pub fn run(app: &App, args: &RemoveArgs) -> Result<()> {
     let id = RegistryId::parse(&args.name)?;
     registries::remove(&app.home, kf_built_in::built_ins(), &id)?;
-    built_in::forget(&app.home, kf_built_in::built_ins(), &id)?;
+    built_in::remove_blocks(&app.home, kf_built_in::built_ins(), &id)?;
     Ok(app.ui.data_line(&format!("Removed registry {id}"))?)
 }

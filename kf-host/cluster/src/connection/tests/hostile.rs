@@ -313,11 +313,11 @@ fn set_up(material: &Material, file: &[u8], proxy: &str, may_move_secrets: bool)
         ..ProxyVariables::default()
     };
     let sources = Sources { proxies, ..Sources::default() };
-    let settings = match load(&sources, &Choice { file: Some(path), ..Choice::default() }) {
+    let settings = match load(&sources, &Overrides { file: Some(path), ..Overrides::default() }) {
         Ok(settings) => settings,
         Err(error) => return check(&error.to_string(), may_move_secrets),
     };
-    settings.remarks().iter().for_each(|remark| check(remark, may_move_secrets));
+    settings.warnings().iter().for_each(|remark| check(remark, may_move_secrets));
     let may_ask = stays_here(&settings);
     let has_plugin = settings.credential_plugin.is_some();
     let connection = Connection::new(settings, Timeouts::default());
@@ -410,7 +410,7 @@ fn corpus_has_only_valid_kubeconfigs() {
     for text in material.corpus() {
         let path = material.directory.path().join("config");
         fs_err::write(&path, &text).unwrap();
-        let choice = Choice { file: Some(path), ..Choice::default() };
+        let choice = Overrides { file: Some(path), ..Overrides::default() };
         let settings = load(&Sources::default(), &choice).unwrap_or_else(|error| panic!("{error}: {text}"));
         assert!(stays_here(&settings) || settings.credential_plugin.is_some(), "{text}");
     }

@@ -11,7 +11,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::*;
-use crate::kubeconfig::{Choice, Sources, load};
+use crate::kubeconfig::{Overrides, Sources, load};
 
 mod certificates;
 mod credentials;
@@ -112,7 +112,7 @@ fn connection_trusting(limit: Duration, server: &str, authorities: &str, user: &
     );
     fs_err::write(&file, text).unwrap();
     let sources = Sources { path: std::env::var_os("PATH"), ..Sources::default() };
-    let settings = load(&sources, &Choice { file: Some(file), ..Choice::default() }).unwrap();
+    let settings = load(&sources, &Overrides { file: Some(file), ..Overrides::default() }).unwrap();
     Connection::new(settings, Timeouts { connect: limit, answer: limit })
 }
 
@@ -254,7 +254,7 @@ async fn server_without_tls_receives_no_credentials() {
                 assert!(!head.contains("authorization") && !head.contains("hunter2"), "{user}: {head}");
             }
             let settings = connection.settings().unwrap();
-            let remarks = settings.remarks();
+            let remarks = settings.warnings();
             assert!(remarks.len() == 1 && remarks[0].contains("does not use TLS"), "{user}: {remarks:?}");
             assert_eq!(settings.server, format!("http://{address}"));
             let shown = format!("{remarks:?} {settings:?} {connection:?}");
@@ -265,7 +265,7 @@ async fn server_without_tls_receives_no_credentials() {
     let acting = connection(&format!("http://{address}"), None, "as: bob");
     acting.get("/version").await.unwrap();
     assert!(seen.try_recv().unwrap().contains("impersonate-user: bob"));
-    assert_eq!(acting.settings().unwrap().remarks(), ["the kubeconfig impersonates bob"]);
+    assert_eq!(acting.settings().unwrap().warnings(), ["the kubeconfig impersonates bob"]);
 }
 
 #[tokio::test]

@@ -55,19 +55,19 @@ impl Home {
     }
 }
 
-fn context(name: &str) -> Choice {
-    Choice { context: Some(name.into()), ..Choice::default() }
+fn context(name: &str) -> Overrides {
+    Overrides { context: Some(name.into()), ..Overrides::default() }
 }
 
 #[test]
 fn settings_report_namespace_origin_and_credential_kind() {
     let home = Home::new(FILE);
-    let of = |choice: Choice| {
-        let settings = load(&home.sources(), &choice).unwrap();
+    let of = |overrides: Overrides| {
+        let settings = load(&home.sources(), &overrides).unwrap();
         (settings.namespace_origin, settings.credential_kind())
     };
-    let named = Choice { namespace: Some("team-b".into()), ..Choice::default() };
-    assert_eq!(of(Choice::default()), (NamespaceOrigin::Context, CredentialKind::Token));
+    let named = Overrides { namespace: Some("team-b".into()), ..Overrides::default() };
+    assert_eq!(of(Overrides::default()), (NamespaceOrigin::Context, CredentialKind::Token));
     assert_eq!(of(context("bare")), (NamespaceOrigin::Default, CredentialKind::None));
     assert_eq!(of(named), (NamespaceOrigin::Named, CredentialKind::Token));
 }
@@ -75,53 +75,53 @@ fn settings_report_namespace_origin_and_credential_kind() {
 #[test]
 fn current_context_sets_server_user_and_namespace() {
     let home = Home::new(FILE);
-    let settings = load(&home.sources(), &Choice::default()).unwrap();
+    let settings = load(&home.sources(), &Overrides::default()).unwrap();
     assert_eq!(settings.server, "https://lab.example:6443");
     assert_eq!(settings.namespace.as_str(), "team-a");
     assert_eq!(settings.user.as_deref(), Some("alice"));
-    assert!(settings.remarks().is_empty());
+    assert!(settings.warnings().is_empty());
     assert!(!format!("{settings:?}").contains("secret-token"));
     let settings = load(&home.sources(), &context("boss")).unwrap();
-    assert_eq!(settings.remarks(), ["the kubeconfig impersonates root, groups admins"]);
+    assert_eq!(settings.warnings(), ["the kubeconfig impersonates root, groups admins"]);
     let open =
         Home::new(&FILE.replace("cluster: {server", "cluster: {insecure-skip-tls-verify: true, server"));
-    let settings = load(&open.sources(), &Choice::default()).unwrap();
+    let settings = load(&open.sources(), &Overrides::default()).unwrap();
     let remark =
         "insecure-skip-tls-verify is set: the certificate of https://lab.example:6443 is not verified";
-    assert_eq!(settings.remarks(), [remark]);
+    assert_eq!(settings.warnings(), [remark]);
 }
 
 #[test]
 fn namespace_of_flag_precedes_context_and_default() {
     let home = Home::new(FILE);
-    let choice = Choice { namespace: Some("team-b".into()), ..Choice::default() };
-    assert_eq!(load(&home.sources(), &choice).unwrap().namespace.as_str(), "team-b");
+    let overrides = Overrides { namespace: Some("team-b".into()), ..Overrides::default() };
+    assert_eq!(load(&home.sources(), &overrides).unwrap().namespace.as_str(), "team-b");
     assert_eq!(load(&home.sources(), &context("bare")).unwrap().namespace.as_str(), "default");
-    let choice = Choice { namespace: Some("../x".into()), ..Choice::default() };
-    assert!(matches!(load(&home.sources(), &choice), Err(KubeconfigError::Namespace(_))));
+    let overrides = Overrides { namespace: Some("../x".into()), ..Overrides::default() };
+    assert!(matches!(load(&home.sources(), &overrides), Err(KubeconfigError::Namespace(_))));
 }
 
 #[test]
 fn missing_part_of_kubeconfig_is_named() {
     let nothing = Sources { home: Some("/nonexistent".into()), ..Sources::default() };
-    let error = load(&nothing, &Choice::default()).unwrap_err();
+    let error = load(&nothing, &Overrides::default()).unwrap_err();
     assert!(matches!(error, KubeconfigError::Missing(_)));
     assert!(error.to_string().contains("/nonexistent/.kube/config"));
     assert!(error.hint().unwrap().contains("kf --kubeconfig FILE"));
 
     let home = Home::new(FILE);
     let sources = home.sources();
-    let failed = |choice: &Choice| load(&sources, choice).unwrap_err();
+    let failed = |overrides: &Overrides| load(&sources, overrides).unwrap_err();
     assert!(failed(&context("lba")).hint().unwrap().contains("lab, bare"));
     assert!(failed(&context("lost")).to_string().contains("`nowhere`"));
     assert!(failed(&context("nobody")).to_string().contains("`ghost`"));
-    let choice = Choice { file: Some("/nonexistent/file".into()), ..Choice::default() };
-    assert!(matches!(failed(&choice), KubeconfigError::Missing(_)));
+    let overrides = Overrides { file: Some("/nonexistent/file".into()), ..Overrides::default() };
+    assert!(matches!(failed(&overrides), KubeconfigError::Missing(_)));
 
     let home = Home::new("apiVersion: v1\nkind: Config\nclusters: []\n");
-    assert!(matches!(load(&home.sources(), &Choice::default()), Err(KubeconfigError::NoContext { .. })));
+    assert!(matches!(load(&home.sources(), &Overrides::default()), Err(KubeconfigError::NoContext { .. })));
     let home = Home::new("clusters: {");
-    assert!(matches!(load(&home.sources(), &Choice::default()), Err(KubeconfigError::Unreadable { .. })));
+    assert!(matches!(load(&home.sources(), &Overrides::default()), Err(KubeconfigError::Unreadable { .. })));
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn first_of_several_files_wins_and_missing_ones_are_skipped() {
     let second = home.write("second", &FILE.replace("team-a", "second"));
     let list = std::env::join_paths([Path::new("/nonexistent"), &first, &second]).unwrap();
     let sources = Sources { kubeconfig: Some(list), ..home.sources() };
-    let settings = load(&sources, &Choice::default()).unwrap();
+    let settings = load(&sources, &Overrides::default()).unwrap();
     assert_eq!(settings.namespace.as_str(), "first");
     assert_eq!(settings.files, [first, second]);
 }
@@ -190,7 +190,7 @@ fn invalid_kubeconfig_is_not_quoted() {
         "{client-certificate: a, client-key-data: [hunter2]}",
     ] {
         let home = Home::new(&FILE.replace("{token: secret-token}", wrong));
-        let error = load(&home.sources(), &Choice::default()).unwrap_err();
+        let error = load(&home.sources(), &Overrides::default()).unwrap_err();
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }
 }
@@ -200,7 +200,7 @@ fn proxied(kubeconfig: &str, no_proxy: &str) -> Option<String> {
     let mut sources = home.sources();
     sources.proxies.https = Some("http://proxy.example:3128".into());
     sources.proxies.no_proxy = Some(no_proxy.into());
-    let settings = load(&sources, &Choice::default()).unwrap();
+    let settings = load(&sources, &Overrides::default()).unwrap();
     settings.config.proxy_url.map(|url| url.to_string())
 }
 
@@ -224,7 +224,7 @@ fn proxy_of_kubeconfig_overrides_environment() {
 #[test]
 fn invalid_server_or_certificate_is_named() {
     let message = |kubeconfig: &str| {
-        load(&Home::new(kubeconfig).sources(), &Choice::default()).unwrap_err().to_string()
+        load(&Home::new(kubeconfig).sources(), &Overrides::default()).unwrap_err().to_string()
     };
     let of_cluster = |fields: &str| FILE.replace("{server: \"https://lab.example:6443\"}", fields);
     assert_eq!(

@@ -19,7 +19,7 @@ fn with(cluster: &str, user: &str, context: &str) -> String {
 const SERVER: &str = "server: \"https://lab.example\"";
 
 fn loaded(kubeconfig: &str) -> Result<Settings, KubeconfigError> {
-    load(&Home::new(kubeconfig).sources(), &Choice::default())
+    load(&Home::new(kubeconfig).sources(), &Overrides::default())
 }
 
 fn refused(kubeconfig: &str) -> String {
@@ -46,20 +46,20 @@ fn first_current_context_of_several_files_wins() {
         ["current-context: \"\"\n", "current-context:\n", "current-context: ~\n", "{}", "", "# nothing\n"]
     {
         let sources = Sources { kubeconfig: Some(list(&[first, FILE])), ..home.sources() };
-        assert_eq!(load(&sources, &Choice::default()).unwrap().context.as_deref(), Some("lab"), "{first}");
+        assert_eq!(load(&sources, &Overrides::default()).unwrap().context.as_deref(), Some("lab"), "{first}");
     }
     let other = FILE.replace("current-context: lab", "current-context: bare");
     let sources =
         Sources { kubeconfig: Some(list(&["current-context: ''", &other, FILE])), ..home.sources() };
-    assert_eq!(load(&sources, &Choice::default()).unwrap().context.as_deref(), Some("bare"));
+    assert_eq!(load(&sources, &Overrides::default()).unwrap().context.as_deref(), Some("bare"));
 }
 
 #[test]
 fn empty_choice_is_ignored() {
     let home = Home::new(FILE);
-    let choice =
-        Choice { file: Some(PathBuf::new()), context: Some(String::new()), namespace: Some(String::new()) };
-    let settings = load(&home.sources(), &choice).unwrap();
+    let overrides =
+        Overrides { file: Some(PathBuf::new()), context: Some(String::new()), namespace: Some(String::new()) };
+    let settings = load(&home.sources(), &overrides).unwrap();
     assert_eq!(settings.context.as_deref(), Some("lab"));
     assert_eq!(settings.namespace.as_str(), "team-a");
 }
@@ -80,7 +80,7 @@ fn empty_fields_are_not_set() {
         ", namespace: \"\"",
     );
     let settings = loaded(&file).unwrap();
-    assert_eq!(settings.remarks(), [] as [&str; 0]);
+    assert_eq!(settings.warnings(), [] as [&str; 0]);
     assert_eq!(settings.namespace.as_str(), "default");
     assert_eq!(settings.config.root_cert.unwrap().len(), 1);
     assert_eq!((settings.config.proxy_url, settings.config.tls_server_name), (None, None));
@@ -109,7 +109,7 @@ clusters:\n- {name: broken, cluster: {server: [a], certificate-authority-data: '
         .replace("users:\n", users)
         .replace("kind: Config", "kind: Config\npreferences: 7\nextensions: {a: 1}\nnote: a\nnote: b");
     let home = Home::new(&file);
-    assert_eq!(token(&load(&home.sources(), &Choice::default()).unwrap()), Some("secret-token"));
+    assert_eq!(token(&load(&home.sources(), &Overrides::default()).unwrap()), Some("secret-token"));
     for (name, words) in [
         ("stray", "cluster was not specified for context `stray`"),
         ("bare", "cluster was not specified for context `bare`"),
@@ -161,7 +161,7 @@ fn null_in_credential_plugin_is_not_set() {
         "{SERVER}, extensions: [{{name: client.authentication.k8s.io/exec, extension: {{audience: a}}}}]"
     );
     let home = Home::new(&with(&cluster, exec, ""));
-    let exec = load(&home.sources(), &Choice::default()).unwrap().config.auth_info.exec.unwrap();
+    let exec = load(&home.sources(), &Overrides::default()).unwrap().config.auth_info.exec.unwrap();
     // Relative to the file, as everywhere.
     assert_eq!(exec.command, home.0.path().join(".kube/login/now").to_str().map(str::to_owned));
     assert_eq!(exec.args, Some(vec!["a".to_owned(), String::new()]));
@@ -230,12 +230,12 @@ fn utf_16_file_is_read_and_broken_one_is_refused() {
     };
     for whole in [encoded(u16::to_le_bytes), encoded(u16::to_be_bytes)] {
         fs_err::write(&file, &whole).unwrap();
-        assert_eq!(token(&load(&home.sources(), &Choice::default()).unwrap()), Some("secret-token"));
+        assert_eq!(token(&load(&home.sources(), &Overrides::default()).unwrap()), Some("secret-token"));
         for broken in
             [&whole[..whole.len() - 1], &[&whole[..], b"\n"].concat(), &[&whole[..], &[0xD8, 0xD8]].concat()]
         {
             fs_err::write(&file, broken).unwrap();
-            let error = load(&home.sources(), &Choice::default()).unwrap_err();
+            let error = load(&home.sources(), &Overrides::default()).unwrap_err();
             assert!(error.to_string().ends_with(": not valid UTF-16"), "{error}");
         }
     }
@@ -249,12 +249,12 @@ fn utf_16_file_is_read_and_broken_one_is_refused() {
         (b"contexts: {a: 1}", ": `contexts` is not a list"),
     ] {
         fs_err::write(&file, bytes).unwrap();
-        let error = load(&home.sources(), &Choice::default()).unwrap_err();
+        let error = load(&home.sources(), &Overrides::default()).unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
     }
     fs_err::remove_file(&file).unwrap();
     fs_err::create_dir(&file).unwrap();
-    let error = load(&home.sources(), &Choice::default()).unwrap_err();
+    let error = load(&home.sources(), &Overrides::default()).unwrap_err();
     assert!(error.to_string().ends_with("is a directory"), "{error}");
 }
 
@@ -339,7 +339,7 @@ fn user_with_token_and_password_is_refused() {
         ("tokenFile: /token, username: alice, password: hunter2", "`tokenFile` and `username`"),
     ] {
         let home = Home::new(&with(SERVER, user, ""));
-        let error = load(&home.sources(), &Choice::default()).unwrap_err();
+        let error = load(&home.sources(), &Overrides::default()).unwrap_err();
         let file = home.0.path().join(".kube/config");
         let words = "more than one authentication method found for user `u` in";
         let expected = format!("{words} {}: {fields}; remove one", file.display());
