@@ -51,8 +51,7 @@ fn add_without_terminal_is_refused() {
       create and delete         jobs (jobs.batch)
       run commands in           pods (pods/exec)
     It may read the file that you pass as --file, -f, word 1 (*.yaml, *.yml, *.json)
-    and word 2, and read everything below the directory that you pass as
-    --from-dir.
+    and word 2, and read everything below the directory that you pass as --from-dir.
     What it creates or changes runs containers: through them it can use every secret
     and service account of the namespace.
     error: not a terminal: refusing to add train without confirmation
@@ -158,8 +157,7 @@ fn add_of_several_reports_each_result() {
     In the namespace you use it in, and elsewhere where noted, train may only:
       [RIGHTS]
     It may read the file that you pass as --file, -f, word 1 (*.yaml, *.yml, *.json)
-    and word 2, and read everything below the directory that you pass as
-    --from-dir.
+    and word 2, and read everything below the directory that you pass as --from-dir.
     What it creates or changes runs containers: through them it can use every secret
     and service account of the namespace.
     error: not a terminal: refusing to add train without confirmation
@@ -188,7 +186,7 @@ fn add_of_several_shows_combined_rights() {
                                 deployments, stateful sets, events and queued
                                 workloads
       run commands in           pods (pods/exec), requested by run
-    run may hand your terminal and stdin to programs in pods.
+    run may pass your terminal and stdin to programs in pods.
     Commands in a pod can use what the pod can: its service account, secrets and
     volumes.
     error: not a terminal: refusing to add logs and run without confirmation
@@ -611,8 +609,7 @@ fn describe_shows_signer_and_rules() {
     In the namespace you use it in, and elsewhere where noted, train may only:
       [RIGHTS]
     It may read the file that you pass as --file, -f, word 1 (*.yaml, *.yml, *.json)
-    and word 2, and read everything below the directory that you pass as
-    --from-dir.
+    and word 2, and read everything below the directory that you pass as --from-dir.
     What it creates or changes runs containers: through them it can use every secret
     and service account of the namespace.
     ----- stderr -----

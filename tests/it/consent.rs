@@ -260,7 +260,7 @@ fn another_signer_needs_consent() {
     ----- stderr -----
     hello 0.1.0 → 0.2.0 by mallory ([SIZE], sha256 [DIGEST])
     warning: hello is now signed by mallory; the installed version is signed by kubeflow
-    error: `--yes` does not cover the rights it takes to upgrade hello, now signed by mallory instead of kubeflow
+    error: `--yes` does not accept new rights: refusing to upgrade hello, now signed by mallory instead of kubeflow
     hint: kf command add hello@0.2.0 --accept [DIGEST]
     ");
     home.run_unchanged(["command", "add", "hello"]).code(8);

@@ -122,7 +122,7 @@ fn store_of_newer_kf_is_refused() {
     ----- stderr -----
     hello 0.1.0 by kubeflow ([SIZE], sha256 [DIGEST])
     hello requests no rights: no cluster, no network, no files, no secrets.
-    error: [HOME]/.local/share/kf/store/format was written by a newer kf: it has format 2, and this kf knows 1
-    hint: update kf
+    error: [HOME]/.local/share/kf/store/format was written by a newer kf: format 2, this kf supports 1
+    hint: upgrade kf
     ");
 }

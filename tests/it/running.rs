@@ -71,7 +71,7 @@ fn status_lists_workloads() {
     exit: 5
     ----- stdout -----
     ----- stderr -----
-    error: status: no `nothing-such` in [NAMESPACE]
+    error: status: no workload `nothing-such` in [NAMESPACE]
     hint: kf status
     ");
 }
