@@ -384,12 +384,12 @@ fn completion_is_found_in_shell_startup_files() {
     fs_err::write(&bashrc, "# source <(kf completion bash)\n").unwrap();
     assert_eq!(completion(&home), ["! completion not installed for bash", hint]);
     fs_err::write(&bashrc, "alias k=kubectl\n  source <(kf completion bash)\n").unwrap();
-    assert_eq!(completion(&home), [format!("✓ completion bash, by {}", bashrc.display())]);
+    assert_eq!(completion(&home), [format!("✓ completion bash, in {}", bashrc.display())]);
     let home = Home::empty().env("SHELL", "/usr/bin/fish");
     let script = home.path().join(".config/fish/completions/kf.fish");
     fs_err::create_dir_all(script.parent().unwrap()).unwrap();
     fs_err::write(&script, home.run(["completion", "fish"]).success().stdout).unwrap();
-    assert_eq!(completion(&home), [format!("✓ completion fish, by {}", script.display())]);
+    assert_eq!(completion(&home), [format!("✓ completion fish, in {}", script.display())]);
 }
 
 #[test]

@@ -231,7 +231,7 @@ fn newer_or_broken_selection_file_is_kept() {
     for text in ["{\"format\": 2}", "not JSON"] {
         fs_err::write(&path, text).unwrap();
         let ran = home.run_unchanged(["whoami"]).code(1);
-        assert!(ran.stderr.contains("hint: kf -n NAMESPACE"), "{}", ran.transcript());
+        assert!(ran.stderr.contains("hint: pass -n NAMESPACE, or "), "{}", ran.transcript());
         home.run_unchanged(["use", team.name()]).code(1);
         home.run_unchanged(["-n", team.name(), "whoami"]).success();
     }

@@ -54,9 +54,11 @@ fn subcommands(help: &str) -> Vec<&str> {
     let listed = |heads: &[&str]| {
         let paragraphs = help.split("\n\n").filter_map(|paragraph| paragraph.split_once('\n'));
         let lists = paragraphs.filter(|(head, _)| heads.contains(head));
-        let lines = lists.flat_map(|(_, list)| list.lines()).filter(|line| line.starts_with("  "));
+        let lines = lists
+            .flat_map(|(_, list)| list.lines())
+            .filter(|line| line.starts_with("  ") && !line.starts_with("   "));
         let names = lines.filter_map(|line| line.split_whitespace().next());
-        names.filter(|name| *name != "help").collect::<Vec<_>>()
+        names.filter(|name| *name != "help" && !name.starts_with('-')).collect::<Vec<_>>()
     };
     let mut added = listed(&GROUPS);
     added.sort_unstable();

@@ -71,7 +71,7 @@ fn rights(name: &str) -> String {
         (true, 0) => "none".to_owned(),
         (true, more) => format!("{more} optional"),
         (false, 0) => needed.join("; "),
-        (false, more) => format!("{}; {more} more optional", needed.join("; ")),
+        (false, more) => format!("{}; {more} optional", needed.join("; ")),
     }
 }
 

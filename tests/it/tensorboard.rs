@@ -91,7 +91,7 @@ fn tensorboard_resource_shows_training_scalars() {
     assert_eq!(boards, "pvc://runs/mnist");
     // The same one is reused.
     let mut again = Opened::start(home.kf(["tensorboard", "job/mnist", "--no-browser"]));
-    again.expect("shows pvc://runs/mnist already");
+    again.expect("already shows pvc://runs/mnist");
     drop(again);
 
     let viewer = team.home(User::Viewer, &["tensorboard"]);

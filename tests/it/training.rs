@@ -119,7 +119,7 @@ fn from_dir_is_checked_before_anything_is_stored() {
     let mut elsewhere = train(&[]);
     elsewhere[5] = "missing";
     let ran = home.run_unchanged(elsewhere).code(2);
-    assert!(ran.stderr.starts_with("error: train: `missing` cannot be read"), "{}", ran.transcript());
+    assert!(ran.stderr.starts_with("error: train: cannot read `missing`"), "{}", ran.transcript());
     fs_err::write(home.path().join("src/large.bin"), vec![0; 2 << 20]).unwrap();
     kf_snapshot!(home.run_unchanged(train(&[])), @"
     exit: 2

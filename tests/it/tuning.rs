@@ -87,7 +87,7 @@ fn interrupted_search_resumes() {
     let mut other = TUNE;
     other[7] = "4";
     let refused = home.run_unchanged(other).code(1);
-    assert!(refused.stderr.contains("--seed is 4 and was 3"), "{}", refused.transcript());
+    assert!(refused.stderr.contains("--seed is 4, was 3"), "{}", refused.transcript());
 }
 
 /// A team with Katib's webhooks enabled.

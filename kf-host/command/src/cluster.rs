@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kf_cluster::connection::{Connection, Timeouts};
-use kf_cluster::kubeconfig::{self, Overrides, KubeconfigError, NamespaceOrigin, Settings, Sources};
+use kf_cluster::kubeconfig::{self, KubeconfigError, NamespaceOrigin, Overrides, Settings, Sources};
 use kf_core::failure::Context as _;
 use kf_core::{Failure, Kind};
 use kf_home::Home;

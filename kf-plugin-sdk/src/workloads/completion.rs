@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{OWN_EXPERIMENT_LABEL, WorkloadKind, own_experiments, expand_kind};
+use super::{OWN_EXPERIMENT_LABEL, WorkloadKind, expand_kind, own_experiments};
 use crate::abi::Kind;
 use crate::error::Result;
 use crate::kf::Kf;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::kinds::PodsBy;
 use super::verdict::{Evidence, Verdict, verdict};
-use super::{Events, Rank, WorkloadKind, container, own_experiments, pick, rank_of, expand_kind};
+use super::{Events, Rank, WorkloadKind, container, expand_kind, own_experiments, pick, rank_of};
 use crate::error::{Error, ErrorCode, Result};
 use crate::kf::Kf;
 use crate::objects::{Api, Object};

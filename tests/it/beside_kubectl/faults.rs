@@ -183,5 +183,5 @@ fn whoami_works_without_self_subject_review() {
     let theirs = ran(kubectl(&team, &home, file.as_ref()).args(["auth", "whoami"]), &home).code(1);
     assert!(theirs.stderr.contains("selfsubjectreviews API is not enabled"), "{}", theirs.transcript());
     let ours = home.run(["whoami", "--kubeconfig", &file]).success();
-    assert!(ours.stderr.contains("it serves no SelfSubjectReview"), "{}", ours.transcript());
+    assert!(ours.stderr.contains("does not serve SelfSubjectReview"), "{}", ours.transcript());
 }

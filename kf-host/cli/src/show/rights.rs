@@ -139,8 +139,8 @@ fn other_rights_of_all(commands: &[Requester<'_>], width: usize) -> Vec<Line> {
         all.terminal |= growth.terminal;
         all.headers.extend(growth.headers.iter().cloned());
     }
-    let opens = (!paths.is_empty())
-        .then(|| format!("They may {}.", paths_in_words(&paths, MAX_PATHS_OF_ALL_CHARS)));
+    let opens =
+        (!paths.is_empty()).then(|| format!("They may {}.", paths_in_words(&paths, MAX_PATHS_OF_ALL_CHARS)));
     let switches = all.switches().into_iter().map(|words| {
         let asking = commands.iter().filter(|command| command.growth.switches().contains(&words));
         let asking: Vec<String> = asking.map(|command| command.name.to_owned()).collect();

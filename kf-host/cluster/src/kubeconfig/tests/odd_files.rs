@@ -57,8 +57,11 @@ fn first_current_context_of_several_files_wins() {
 #[test]
 fn empty_choice_is_ignored() {
     let home = Home::new(FILE);
-    let overrides =
-        Overrides { file: Some(PathBuf::new()), context: Some(String::new()), namespace: Some(String::new()) };
+    let overrides = Overrides {
+        file: Some(PathBuf::new()),
+        context: Some(String::new()),
+        namespace: Some(String::new()),
+    };
     let settings = load(&home.sources(), &overrides).unwrap();
     assert_eq!(settings.context.as_deref(), Some("lab"));
     assert_eq!(settings.namespace.as_str(), "team-a");
