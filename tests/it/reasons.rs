@@ -70,7 +70,8 @@ fn workloads_that_do_not_run_report_reason() {
     assert!(fine.contains("Running") && fine.contains("1/1"), "{}", table.transcript());
     // An ambiguous name is refused with the choices.
     let ran = dana.run_unchanged(["status", "greedy"]).code(2);
-    let choices = "error: status: `greedy` is ambiguous: job/greedy or deployment/greedy or statefulset/greedy";
+    let choices =
+        "error: status: `greedy` is ambiguous: job/greedy or deployment/greedy or statefulset/greedy";
     assert!(ran.stderr.starts_with(choices), "{}", ran.transcript());
 }
 

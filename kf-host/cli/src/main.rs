@@ -28,6 +28,7 @@ use kf_core::ui::Format;
 use ui::{ColorChoice, Ui};
 
 fn main() {
+    kf_core::failure::set_find_hint(kf_command::hints::find);
     let ui = Ui::new(ColorChoice::Auto, Format::Table);
     let code = dispatch::run(&ui, std::env::args_os().collect());
     shutdown::exit(&ui, code)

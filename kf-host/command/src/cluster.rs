@@ -7,6 +7,7 @@ use std::time::Duration;
 use kf_cluster::connection::{Connection, Timeouts};
 use kf_cluster::kubeconfig::{self, KubeconfigError, NamespaceOrigin, Overrides, Settings, Sources};
 use kf_core::failure::Context as _;
+use kf_core::text::escaped;
 use kf_core::{Failure, Kind};
 use kf_home::Home;
 
@@ -85,7 +86,31 @@ fn kubeconfig_failure(error: KubeconfigError) -> Failure {
         KubeconfigError::Missing(_) => Kind::Unauthenticated,
         _ => Kind::Usage,
     };
-    Failure::new(kind, error.to_string()).maybe_hint(error.hint()).caused_by(error)
+    Failure::new(kind, error.to_string()).maybe_hint(kubeconfig_hint(&error)).caused_by(error)
+}
+
+fn kubeconfig_hint(error: &KubeconfigError) -> Option<String> {
+    Some(match error {
+        KubeconfigError::Missing(_) => {
+            "get a kubeconfig from the cluster's admin, then: kf --kubeconfig FILE …".to_owned()
+        }
+        KubeconfigError::NoContext { known } | KubeconfigError::UnknownContext { known, .. } => {
+            if known.is_empty() {
+                return Some("kf --kubeconfig FILE …, with a file that has a context".to_owned());
+            }
+            let known: Vec<_> = known.iter().map(|name| escaped(name, &[])).collect();
+            format!("kf --context NAME …, where NAME is one of {}", known.join(", "))
+        }
+        KubeconfigError::NoCluster { .. }
+        | KubeconfigError::UnknownCluster { .. }
+        | KubeconfigError::UnknownUser { .. }
+        | KubeconfigError::MissingField { .. }
+        | KubeconfigError::InvalidField { .. }
+        | KubeconfigError::ConflictingAuth { .. } => {
+            "fix the kubeconfig, or use another context: kf --context NAME …".to_owned()
+        }
+        _ => return error.hint(),
+    })
 }
 
 /// Runs one of the host's own requests to the API server.

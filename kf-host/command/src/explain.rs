@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use kf_cluster::preflight;
-use kf_core::grants::explain::{self as words, Who};
 use kf_core::grants::{Granter, Layer, Refusal};
 use kf_core::names::Namespace;
 use kf_core::{Failure, Kind};
@@ -11,6 +10,7 @@ use kf_registry::index::Origin;
 use kf_registry::receipt::Receipt;
 
 use crate::cluster::block_on;
+use crate::refusal::{self, Who};
 use crate::run::ClusterRun;
 
 pub(crate) fn explain(receipt: &Receipt, cluster: &ClusterRun, refusal: &Refusal) -> Failure {
@@ -23,8 +23,8 @@ pub(crate) fn explain(receipt: &Receipt, cluster: &ClusterRun, refusal: &Refusal
         from_registry: !matches!(receipt.origin, Origin::Local { .. }),
         granters: &granters,
     };
-    let explained = words::explain(refusal, who);
-    let json = words::to_json(refusal, who);
+    let explained = refusal::explain(refusal, who);
+    let json = refusal::to_json(refusal, who);
     let mut failure = Failure::new(Kind::Forbidden, explained.headline.clone())
         .details(explained.lines().iter().map(|line| line.trim_start().to_owned()))
         .details(also_missing(cluster, refusal))

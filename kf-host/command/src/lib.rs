@@ -11,6 +11,8 @@
 //! | which permissions hold for this run? | [`grants`] |
 //! | running it, and completing its arguments | [`run`], [`complete`] |
 //! | may it be published? | [`publish`] |
+//! | why was a call refused? | [`refusal`] |
+//! | which command helps after an error? | [`hints`] |
 //!
 //! This crate decides and prints nothing: callers pass a [`Reporter`](reporter::Reporter) for progress and
 //! warnings, show plans, ask the user, and pass the answer back.
@@ -24,12 +26,14 @@ pub mod consent;
 pub mod examine;
 pub mod explain;
 pub mod grants;
+pub mod hints;
 pub mod install;
 pub mod installed;
 pub mod local;
 pub mod offered;
 pub mod plan;
 pub mod publish;
+pub mod refusal;
 pub mod remove;
 pub mod reporter;
 pub mod reserved;

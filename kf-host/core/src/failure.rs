@@ -5,6 +5,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
@@ -29,6 +30,16 @@ struct Inner {
     hints: Vec<String>,
     fields: serde_json::Map<String, Value>,
     source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// Finds the command to type after an error of a library, which does not know the command line.
+pub type FindHint = fn(&(dyn StdError + 'static)) -> Option<String>;
+
+static FIND_HINT: OnceLock<FindHint> = OnceLock::new();
+
+/// Sets what finds hints for the causes of failures. Only the first call in a process has an effect.
+pub fn set_find_hint(find: FindHint) {
+    let _first_one_stays = FIND_HINT.set(find);
 }
 
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -62,11 +73,12 @@ impl Failure {
         Self::new(Kind::Untrusted, message)
     }
 
-    /// The error that caused it.
+    /// The error that caused it, with its hint; see [`set_find_hint`].
     #[must_use]
     pub fn caused_by(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        let hint = FIND_HINT.get().and_then(|find| find(&source));
         self.0.source = Some(Box::new(source));
-        self
+        self.maybe_hint(hint)
     }
 
     /// The errors that caused it, the direct cause first.

@@ -118,7 +118,7 @@ impl Reference {
             ErrorCode::NotFound,
             format!("the cluster does not serve {}{group}{version}", self.kind),
         )
-        .hint("ask its administrator, or kf command list --available")
+        .hint("ask its administrator")
     }
 
     /// The place of a served kind, in the run's namespace if the call names none.

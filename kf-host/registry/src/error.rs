@@ -135,18 +135,6 @@ impl Error {
             Self::Home(error) => return error.hint(),
             Self::Manifest(ManifestError::Format(error)) => return error.hint(),
             Self::UnsupportedAbi { .. } => "upgrade kf".into(),
-            Self::NoRegistry(id) => format!("kf registry add {id} URL --root root.json"),
-            Self::RegistryExists(id) => format!("kf registry remove {id}"),
-            Self::UnknownPlugin { nearest, .. } => match nearest.first() {
-                Some(name) => format!("did you mean {name}? `kf command list --available` shows all"),
-                None => "`kf command list --available` shows what can be added".into(),
-            },
-            Self::NoVersion { name, available, .. } => match available.iter().max() {
-                Some(newest) => format!("kf command add {name}@{newest}"),
-                None => "`kf command list --available` shows what can be added".into(),
-            },
-            Self::BadReceipt { name, .. } => format!("kf command remove {name} && kf command add {name}"),
-            Self::NotInstalled { name } => format!("kf command add {name}"),
             Self::ClockWentBack { .. } | Self::ClockBehind { .. } => "set the system clock and retry".into(),
             Self::Tampered { .. } => "remove the command and add it again".into(),
             _ => return None,

@@ -149,6 +149,6 @@ async fn invalid_or_expired_credentials_are_unauthenticated() {
         let error = Broker::new(config).unwrap().get(config_map("x")).await.unwrap_err();
         assert_eq!(error.code, ErrorCode::Unauthenticated, "{error}");
         assert!(error.message.contains(words), "{error}");
-        assert!(error.hint.as_deref().is_some_and(|hint| hint.contains("kf --kubeconfig FILE")));
+        assert!(error.hint.as_deref().is_some_and(|hint| hint.contains("use another kubeconfig")));
     }
 }

@@ -51,7 +51,7 @@ pub(crate) fn into_api_error(
         401 => error(
             ErrorCode::Unauthenticated,
             "the API server does not accept your credentials".into(),
-            Some("renew the credentials in your kubeconfig, or use another: kf --kubeconfig FILE …".into()),
+            Some("renew the credentials in your kubeconfig, or use another kubeconfig".into()),
         ),
         403 => forbidden(&server_message, text, access),
         404 if let Some(namespace) = missing_namespace(status.as_ref(), access) => {

@@ -13,7 +13,7 @@ use super::{Connection, SetupError};
 use crate::kubeconfig::Settings;
 
 /// The hint for credentials that were not accepted.
-const RENEW_HINT: &str = "renew the credentials in your kubeconfig, or use another: kf --kubeconfig FILE …";
+const RENEW_HINT: &str = "renew the credentials in your kubeconfig, or use another kubeconfig";
 
 /// Whether a request failed because of the local credentials: a credential plugin, a certificate, a key.
 pub(crate) fn is_about_credentials(error: &ApiError) -> bool {
@@ -34,11 +34,11 @@ pub(super) fn unreachable(connection: &Connection, why: &str) -> ApiError {
     error(
         ErrorCode::Unreachable,
         format!("cannot connect to the API server {}{via}: {why}", connection.server()),
-        Some("check the server in your kubeconfig, or use another context: kf --context NAME …"),
+        Some("check the server in your kubeconfig, or use another context"),
     )
 }
 
-const TIMEOUT_HINT: &str = "wait longer: kf --request-timeout 2m …";
+const TIMEOUT_HINT: &str = "use a longer request timeout";
 
 /// Connected, but no response within the limit.
 pub(super) fn timed_out(connection: &Connection) -> ApiError {
@@ -200,7 +200,7 @@ pub(super) fn no_credentials(settings: &Settings) -> ApiError {
         Some(context) => format!("context `{}` has no credentials", excerpt(context)),
         None => "no credentials found".to_owned(),
     };
-    let hint = "use another context or kubeconfig: kf --context NAME …, or kf --kubeconfig FILE …";
+    let hint = "use another context or kubeconfig";
     error(ErrorCode::Unauthenticated, message, Some(hint))
 }
 

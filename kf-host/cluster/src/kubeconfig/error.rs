@@ -61,26 +61,9 @@ fn install_hint_suffix(install_hint: Option<&String>) -> String {
 }
 
 impl KubeconfigError {
-    /// The next command to type.
+    /// What to do, if it does not depend on how the kubeconfig was chosen.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Missing(_) => {
-                Some("get a kubeconfig from the cluster's admin, then: kf --kubeconfig FILE …".into())
-            }
-            Self::NoContext { known } | Self::UnknownContext { known, .. } => Some(if known.is_empty() {
-                "kf --kubeconfig FILE …, with a file that has a context".into()
-            } else {
-                let known: Vec<_> = known.iter().map(|name| escaped(name, &[])).collect();
-                format!("kf --context NAME …, where NAME is one of {}", known.join(", "))
-            }),
-            Self::NoCluster { .. }
-            | Self::UnknownCluster { .. }
-            | Self::UnknownUser { .. }
-            | Self::MissingField { .. }
-            | Self::InvalidField { .. }
-            | Self::ConflictingAuth { .. } => {
-                Some("fix the kubeconfig, or use another context: kf --context NAME …".into())
-            }
             Self::RemovedAuthProvider(_) => Some("use a credential plugin instead".into()),
             Self::Plugin { error, .. } => Some(escaped(&error.hint(), &[])),
             Self::ProxyVariable { variable, .. } => {

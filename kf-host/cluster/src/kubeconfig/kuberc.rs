@@ -53,7 +53,7 @@ impl PolicyError {
                 "remove the folder from PATH, or use the path of the program in the kubeconfig: {}",
                 std::path::absolute(path).unwrap_or_else(|_| path.clone()).display()
             ),
-            Self::NotFound(_) => "install it, or use another kubeconfig: kf --kubeconfig FILE …".to_owned(),
+            Self::NotFound(_) => "install it, or use another kubeconfig".to_owned(),
         }
     }
 }

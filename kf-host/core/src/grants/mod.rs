@@ -2,7 +2,7 @@
 
 pub mod danger;
 pub mod decide;
-pub mod explain;
+mod granter;
 mod known;
 #[cfg(test)]
 pub(crate) mod oracle;
@@ -15,7 +15,7 @@ pub mod words;
 
 pub use danger::{Danger, danger};
 pub use decide::{Access, Allowed, Ceiling, Consent, Grants, RunFlags, Want, decide};
-pub use explain::{Explanation, Granter, Step, Who, explain};
+pub use granter::Granter;
 pub use known::{Containers, containers};
 pub use rule::{Rule, RuleError, Scope, Verb};
 pub use set::{Permission, RuleSet};

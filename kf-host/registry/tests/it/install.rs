@@ -84,12 +84,16 @@ fn newest_match_is_resolved_and_yanked_only_by_version() {
     assert!(yanked.yanked);
     assert_eq!(want("hello@1.0.0-rc.1").unwrap().version.to_string(), "1.0.0-rc.1");
     let error = want("hello@^2").unwrap_err();
-    assert_eq!(error.hint().unwrap(), "kf command add hello@1.0.0-rc.1");
+    let newest_available = match &error {
+        Error::NoVersion { available, .. } => available.iter().max().map(ToString::to_string),
+        _ => None,
+    };
+    assert_eq!(newest_available.as_deref(), Some("1.0.0-rc.1"), "{error}");
     assert_eq!(session.view().plugins[&name("hello")].newest().unwrap().version.to_string(), "0.2.0");
 
     let error = want("helo").unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound);
-    assert!(error.hint().unwrap().contains("did you mean hello?"));
+    assert!(matches!(&error, Error::UnknownPlugin { nearest, .. } if nearest[..] == ["hello"]), "{error:?}");
     let error = session.view().resolve(&name("hello"), &newest(), &|_| false).unwrap_err();
     assert!(matches!(error, Error::UnsupportedAbi { .. }), "{error}");
 }
@@ -285,14 +289,14 @@ fn newer_format_is_reported_and_not_changed() {
 
 /// A receipt of an older format is not migrated.
 #[test]
-fn receipt_of_older_format_hints_to_add_again() {
+fn receipt_of_older_format_can_be_removed() {
     let fixture = Fixture::published();
     let home = fixture.home();
     add(&fixture, "hello", start()).unwrap();
     fs_err::write(home.receipt(&name("hello")), "{ \"format\": 1, \"name\": \"hello\" }").unwrap();
     let error = receipt::read(&home, &name("hello")).unwrap_err();
     assert_eq!(error.kind(), Kind::Untrusted, "{error}");
-    assert_eq!(error.hint().unwrap(), "kf command remove hello && kf command add hello");
+    assert!(matches!(error, Error::BadReceipt { .. }), "{error:?}");
     let lock = NameLock::acquire(&home, &name("hello"), |_| {}).unwrap();
     receipt::remove(&home, &lock).unwrap();
 }

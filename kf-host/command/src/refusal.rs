@@ -1,20 +1,8 @@
 //! A refusal for people and for programs: the layers that allowed the access, the one that refused
 //! it, and what to do about it.
 
+use kf_core::grants::{Granter, Layer, Refusal};
 use serde_json::{Value, json};
-
-use super::{Layer, Refusal};
-
-/// A user or group that can grant rights in a namespace.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Granter {
-    /// As the binding names it: `bob`, `group ml-admins`.
-    pub subject: String,
-    /// The role that lets it grant rights.
-    pub role: String,
-    /// The role to ask for, which is enough for ordinary work.
-    pub enough: Option<String>,
-}
 
 /// The run in which an access was refused.
 #[derive(Clone, Copy, Debug)]
@@ -190,7 +178,7 @@ pub fn to_json(refusal: &Refusal, who: Who<'_>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grants::MissingRule;
+    use kf_core::grants::MissingRule;
 
     fn refusal(layer: Layer) -> Refusal {
         Refusal {

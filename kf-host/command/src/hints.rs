@@ -1,0 +1,59 @@
+//! Commands to type after errors of the libraries, which do not know the command line.
+
+use std::error::Error as StdError;
+
+use kf_registry::Error;
+
+/// The command to type after an error, if one helps. See [`kf_core::failure::set_find_hint`].
+pub fn find(error: &(dyn StdError + 'static)) -> Option<String> {
+    error.downcast_ref::<Error>().and_then(after_registry_error)
+}
+
+fn after_registry_error(error: &Error) -> Option<String> {
+    const LIST: &str = "`kf command list --available` shows what can be added";
+    Some(match error {
+        Error::NoRegistry(id) => format!("kf registry add {id} URL --root root.json"),
+        Error::RegistryExists(id) => format!("kf registry remove {id}"),
+        Error::UnknownPlugin { nearest, .. } => match nearest.first() {
+            Some(name) => format!("did you mean {name}? `kf command list --available` shows all"),
+            None => LIST.to_owned(),
+        },
+        Error::NoVersion { name, available, .. } => match available.iter().max() {
+            Some(newest) => format!("kf command add {name}@{newest}"),
+            None => LIST.to_owned(),
+        },
+        Error::BadReceipt { name, .. } => format!("kf command remove {name} && kf command add {name}"),
+        Error::NotInstalled { name } => format!("kf command add {name}"),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use kf_core::PluginName;
+
+    use super::*;
+
+    fn name(name: &str) -> PluginName {
+        PluginName::parse(name).unwrap()
+    }
+
+    #[test]
+    fn newest_available_version_is_suggested() {
+        let available = ["1.0.0-rc.1", "0.9.0"].map(|version| version.parse().unwrap()).to_vec();
+        let error = Error::NoVersion { name: name("hello"), wanted: "2".into(), available };
+        assert_eq!(find(&error).unwrap(), "kf command add hello@1.0.0-rc.1");
+    }
+
+    #[test]
+    fn invalid_receipt_is_replaced_by_adding_the_command_again() {
+        let error = Error::BadReceipt { name: name("hello"), reason: "x".into() };
+        assert_eq!(find(&error).unwrap(), "kf command remove hello && kf command add hello");
+    }
+
+    #[test]
+    fn other_error_has_no_hint() {
+        assert_eq!(find(&std::fmt::Error), None);
+        assert_eq!(find(&Error::Publish("x".into())), None);
+    }
+}
