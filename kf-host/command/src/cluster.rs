@@ -121,3 +121,25 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure>
         .context(Kind::Failed, || "cannot start the async runtime".to_owned())?;
     Ok(runtime.block_on(future))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_of_kubeconfig_hints_at_flag() {
+        let hint = |error: &KubeconfigError| kubeconfig_hint(error).unwrap();
+        assert!(hint(&KubeconfigError::Missing(Vec::new())).contains("kf --kubeconfig FILE"));
+        assert!(hint(&KubeconfigError::NoContext { known: Vec::new() }).contains("kf --kubeconfig FILE"));
+        let known = vec!["lab".to_owned(), "a\u{1b}[2J".to_owned()];
+        let unknown = hint(&KubeconfigError::UnknownContext { name: "lba".into(), known });
+        assert!(unknown.contains("lab, ") && !unknown.contains('\u{1b}'), "{unknown}");
+        let conflict = KubeconfigError::ConflictingAuth {
+            entry: "user `u`".into(),
+            file: "config".into(),
+            first: "token",
+            second: "username",
+        };
+        assert!(hint(&conflict).contains("kf --context NAME"));
+    }
+}

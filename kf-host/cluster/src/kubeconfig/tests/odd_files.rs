@@ -347,7 +347,7 @@ fn user_with_token_and_password_is_refused() {
         let words = "more than one authentication method found for user `u` in";
         let expected = format!("{words} {}: {fields}; remove one", file.display());
         assert_eq!(error.to_string(), expected);
-        assert!(error.hint().is_some());
+        assert!(matches!(error, KubeconfigError::ConflictingAuth { .. }), "{error:?}");
         // It fails only when it is used.
         let other = "contexts: [{name: other, context: {cluster: k}}, ";
         let home = Home::new(&with(SERVER, user, "").replace("contexts: [", other));
