@@ -91,7 +91,7 @@ fn unreachable_server_is_reported_once() {
     ✓ kf           0.1.0 on linux [ARCH]
     ✓ kubeconfig   [HOME]/kubeconfig, context lab
     ✗ server       cannot connect to the API server https://[ADDRESS]: Connection refused (os error 111)
-                   hint: check the server in your kubeconfig, or use another context: kf --context NAME …
+                   hint: check the server in your kubeconfig, or use another context
     – credentials  token, not checked: the server does not answer
     – namespace    team-a, from the context, not checked
     – cluster      not checked: the server does not answer

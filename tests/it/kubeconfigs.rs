@@ -372,6 +372,6 @@ fn context_without_credentials_is_refused() {
     ----- stdout -----
     ----- stderr -----
     error: context `kf-test-vic` has no credentials
-    hint: use another context or kubeconfig: kf --context NAME …, or kf --kubeconfig FILE …
+    hint: use another context or kubeconfig
     ");
 }

@@ -96,7 +96,7 @@ fn all_abi_functions_are_found() {
 
 /// Runs kf with these arguments in this home, and prints its peak.
 #[test]
-#[ignore = "a helper process of the tests below"]
+#[ignore = "run by the tests below"]
 fn measure_peak() {
     let variable = |name: &str| std::env::var_os(name).unwrap().into_string().unwrap();
     let home = variable("KF_TEST_HOME");
