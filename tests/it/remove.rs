@@ -35,7 +35,7 @@ fn job_is_removed_with_pods_and_keeps_volume() {
     let home = team.home(User::DataScientist, &["remove"]);
     let before = team.versions();
     let ran = home.run_unchanged(["remove", "prepare"]).code(2);
-    assert!(ran.stderr.contains("volumes kept: data"), "{}", ran.transcript());
+    assert!(ran.stderr.contains("keeps volumes: data"), "{}", ran.transcript());
     assert!(ran.stderr.ends_with("hint: kf remove job/prepare --yes\n"), "{}", ran.transcript());
 
     let pod = team.admin(&["get", "pods", "-o", "jsonpath={.items[0].metadata.name}"]);

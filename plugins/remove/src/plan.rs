@@ -52,9 +52,9 @@ impl Plan {
                 kf.note(format!("{prefix}{what}: {}", names.join(", ")));
             }
         };
-        listed(if keep_pods { "pods kept" } else { "pods deleted" }, &self.pods);
-        listed("volumes deleted", &self.deleted_volumes);
-        listed("volumes kept", &self.kept_volumes);
+        listed(if keep_pods { "keeps pods" } else { "deletes pods" }, &self.pods);
+        listed("deletes volumes", &self.deleted_volumes);
+        listed("keeps volumes", &self.kept_volumes);
     }
 }
 

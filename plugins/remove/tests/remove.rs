@@ -53,7 +53,7 @@ fn ended_job_is_removed_without_prompt_and_volume_is_kept() {
     let host = cluster();
     put_training(&host, "Succeeded", json!({ "conditions": [{ "type": "Complete", "status": "True" }] }));
     assert_eq!(host.run::<Plugin>(&["mnist"]), Ok(Exit::OK));
-    assert_eq!(host.terminal().notes, ["pods deleted: mnist-node-0-0-x", "volumes kept: data"]);
+    assert_eq!(host.terminal().notes, ["deletes pods: mnist-node-0-0-x", "keeps volumes: data"]);
     assert_eq!(host.terminal().stdout, "trainjob/mnist removed\n");
     assert_eq!(deleted(&host), ["TrainJob/mnist"]);
 }
@@ -119,7 +119,7 @@ fn deletion_is_by_uid_and_pods_can_be_kept() {
     let host = cluster();
     put_training(&host, "Running", json!({}));
     assert_eq!(host.run::<Plugin>(&["mnist", "--yes", "--keep-pods"]), Ok(Exit::OK));
-    assert_eq!(host.terminal().notes, ["pods kept: mnist-node-0-0-x", "volumes kept: data"]);
+    assert_eq!(host.terminal().notes, ["keeps pods: mnist-node-0-0-x", "keeps volumes: data"]);
     let options = host.cluster(|cluster| cluster.deletions().to_vec());
     assert_eq!(options.len(), 1);
     assert_eq!(options[0].propagation, Propagation::Orphan);
@@ -144,7 +144,7 @@ fn owned_volume_is_deleted() {
     );
     host.put(scratch.into_value());
     assert_eq!(host.run::<Plugin>(&["alice", "--yes"]), Ok(Exit::OK));
-    assert_eq!(host.terminal().notes, ["volumes deleted: alice-scratch", "volumes kept: alice-home"]);
+    assert_eq!(host.terminal().notes, ["deletes volumes: alice-scratch", "keeps volumes: alice-home"]);
 }
 
 #[test]
