@@ -13,7 +13,7 @@ use kf_plugin_sdk::InNamespace;
 use kf_plugin_sdk::prelude::*;
 use kf_plugin_sdk::workloads::{Measured, Workload, WorkloadKind, complete_workload};
 
-use rows::{ComponentUse, PodUse};
+use rows::{PodUse, WorkloadUse};
 
 /// Show requested and used CPU, memory and GPUs
 ///
@@ -52,8 +52,8 @@ pub fn main(top: Top, kf: &Kf) -> Result<Exit> {
     let uses = read(kf, &top, true)?;
     match (top.watch, by_pod) {
         (true, true) => return watch(kf, &top, uses, |uses| uses),
-        (true, false) => return watch(kf, &top, uses, ComponentUse::of),
-        (false, false) => kf.table(&ComponentUse::of(uses))?,
+        (true, false) => return watch(kf, &top, uses, WorkloadUse::of),
+        (false, false) => kf.table(&WorkloadUse::of(uses))?,
         (false, true) => {
             let mut rows = uses;
             if rows.len() > 1 && kf.output_format().is_table() {
@@ -66,7 +66,7 @@ pub fn main(top: Top, kf: &Kf) -> Result<Exit> {
 }
 
 fn all_namespaces(kf: &Kf, top: &Top) -> Result<Exit> {
-    let (mut pods, mut components) = (Vec::new(), Vec::new());
+    let (mut pods, mut workloads) = (Vec::new(), Vec::new());
     let mut missing = None;
     for kf in
         &kf.all_namespaces(&[kf.api("Pod"), Measured::api(kf), kf.api(WorkloadKind::TrainJob.kind())])?
@@ -77,24 +77,22 @@ fn all_namespaces(kf: &Kf, top: &Top) -> Result<Exit> {
         let uses = rows::of_pods(&running, &measured, &usage::training_jobs(kf)?);
         match top.pods {
             true => pods.extend(uses.into_iter().map(|row| InNamespace::of(kf, row))),
-            false => {
-                components.extend(ComponentUse::of(uses).into_iter().map(|row| InNamespace::of(kf, row)))
-            }
+            false => workloads.extend(WorkloadUse::of(uses).into_iter().map(|row| InNamespace::of(kf, row))),
         }
     }
     if let Some(missing) = missing {
         kf.note(missing);
     }
-    if pods.is_empty() && components.is_empty() {
+    if pods.is_empty() && workloads.is_empty() {
         kf.note("no pods running in any namespace");
     }
     // Sorted over all namespaces, largest first.
     pods.sort_by_key(|pod| Reverse(pod.row.size()));
-    components.sort_by_key(|component| Reverse(component.row.size()));
+    workloads.sort_by_key(|workload| Reverse(workload.row.size()));
     if top.pods {
         kf.table(&pods)?
     } else {
-        kf.table(&components)?
+        kf.table(&workloads)?
     }
     Ok(Exit::OK)
 }

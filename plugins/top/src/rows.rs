@@ -17,6 +17,7 @@ const NEAR_LIMIT_PERCENT: i128 = 90;
 #[row(name = "format!(\"pod/{}\", self.pod)")]
 pub(crate) struct PodUse {
     pod: String,
+    #[column(title = "WORKLOAD")]
     component: String,
     #[serde(flatten)]
     #[column(skip)]
@@ -44,7 +45,8 @@ pub(crate) struct PodUse {
 /// The pods of a workload.
 #[derive(Clone, Debug, Serialize, TableRow)]
 #[row(name = "self.component.clone()")]
-pub(crate) struct ComponentUse {
+pub(crate) struct WorkloadUse {
+    #[column(title = "WORKLOAD")]
     component: String,
     pods: usize,
     #[serde(flatten)]
@@ -181,7 +183,7 @@ impl PodUse {
     }
 }
 
-impl ComponentUse {
+impl WorkloadUse {
     pub(crate) fn size(&self) -> (Quantity, Quantity, Quantity) {
         self.amounts.size()
     }
