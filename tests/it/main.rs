@@ -37,6 +37,7 @@ mod notebooks;
 mod output;
 mod partial_failures;
 mod pipeline;
+mod plugin_commands;
 mod pod_failures;
 mod reasons;
 mod reference;

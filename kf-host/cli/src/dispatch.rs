@@ -109,6 +109,7 @@ fn run_host(ui: &Ui, words: &[OsString], bare: bool) -> Result<u8, RunError> {
     let result = match &cli.command {
         HostCommand::Command(command) => commands::command::run(&app, command),
         HostCommand::Registry(command) => commands::registry::run(&app, command),
+        HostCommand::Plugin(command) => commands::plugin::run(&app, command),
         HostCommand::Doctor(args) => commands::doctor::run(&app, args),
         HostCommand::Completion(args) => commands::completion::run(&app, args),
         HostCommand::Man(args) => commands::man::run(&app, args),

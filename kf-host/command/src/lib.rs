@@ -10,6 +10,7 @@
 //! | what prevents a run? | [`checkup`] |
 //! | which permissions hold for this run? | [`grants`] |
 //! | running it, and completing its arguments | [`run`], [`complete`] |
+//! | what is wrong with a plugin? | [`check`] |
 //! | may it be published? | [`publish`] |
 //! | why was a call refused? | [`refusal`] |
 //! | which command helps after an error? | [`hints`] |
@@ -18,6 +19,7 @@
 //! warnings, show plans, ask the user, and pass the answer back.
 
 pub mod availability;
+pub mod check;
 pub mod checkup;
 pub mod cluster;
 mod code;

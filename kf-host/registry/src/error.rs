@@ -1,6 +1,6 @@
 //! The errors of this crate.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use kf_core::format::FormatError;
 use kf_core::manifest::ManifestError;
@@ -88,6 +88,18 @@ pub enum Error {
     #[error("cannot publish {name} {version}: {reason}")]
     Gate { name: PluginName, version: semver::Version, reason: String },
 
+    #[error("{} already exists", .0.display())]
+    KeyExists(PathBuf),
+
+    #[error("key {} does not exist", .0.display())]
+    NoKey(PathBuf),
+
+    #[error("wrong passphrase for {}", .0.display())]
+    WrongPassphrase(PathBuf),
+
+    #[error("the passphrase is too short: at least {min} bytes are required")]
+    ShortPassphrase { min: usize },
+
     #[error("{0}")]
     Publish(String),
 }
@@ -107,7 +119,11 @@ impl Error {
             | Self::Manifest(_)
             | Self::BadUrl { .. }
             | Self::RegistryExists(_)
-            | Self::BadRoot { .. } => Kind::Usage,
+            | Self::BadRoot { .. }
+            | Self::KeyExists(_)
+            | Self::NoKey(_)
+            | Self::WrongPassphrase(_)
+            | Self::ShortPassphrase { .. } => Kind::Usage,
             Self::NoRegistry(_)
             | Self::UnknownPlugin { .. }
             | Self::NoVersion { .. }

@@ -4,6 +4,7 @@ pub mod command;
 pub mod completion;
 pub mod doctor;
 pub mod man;
+pub mod plugin;
 pub mod registry;
 
 use clap::{Parser, Subcommand};
@@ -30,6 +31,10 @@ pub enum HostCommand {
     /// Add, remove, list and build registries
     #[command(subcommand)]
     Registry(registry::RegistryCommand),
+
+    /// Check and sign plugins, and generate keys
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
 
     Doctor(doctor::DoctorArgs),
 

@@ -113,6 +113,11 @@ impl Ui {
     /// Reads a line from the user, trimmed. None without a terminal, or at the end of input. Input from before the
     /// prompt is discarded, because it was not meant as the answer.
     pub fn ask(&self, question: &str) -> Option<String> {
+        self.prompt(question).map(|answer| answer.trim().to_owned())
+    }
+
+    /// The same without trimming.
+    pub(super) fn prompt(&self, question: &str) -> Option<String> {
         if !self.interactive() {
             return None;
         }
@@ -127,7 +132,7 @@ impl Ui {
             *lock(&self.shared.line) = Line::Free;
         }
         self.erase();
-        answer.map(|answer| answer.trim().to_owned())
+        answer
     }
 }
 

@@ -5,6 +5,7 @@ mod data;
 pub mod escape;
 mod fold;
 pub mod guest;
+mod hidden_input;
 mod line;
 mod live_table;
 mod messages;

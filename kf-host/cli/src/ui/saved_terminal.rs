@@ -1,4 +1,4 @@
-//! The settings of the terminal before a session changed them.
+//! The settings of the terminal before a session or a prompt for a secret changed them.
 //!
 //! They are global, so that they can be restored however kf ends.
 
@@ -16,17 +16,21 @@ static SAVED: Mutex<Option<SavedTerminal>> = Mutex::new(None);
 
 pub(super) struct SavedTerminal {
     pub(super) original: Termios,
-    pub(super) raw: Termios,
+    pub(super) changed: Termios,
+    /// Whether programs in a session may have changed modes that sequences reset.
+    pub(super) is_session: bool,
 }
 
 pub(super) fn saved() -> MutexGuard<'static, Option<SavedTerminal>> {
     SAVED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Restores the terminal, if a session has it.
+/// Restores the terminal, if its settings were changed.
 pub fn restore() {
-    if let Some(SavedTerminal { original, .. }) = saved().take() {
-        write_sequences(modes::LEAVE);
+    if let Some(SavedTerminal { original, is_session, .. }) = saved().take() {
+        if is_session {
+            write_sequences(modes::LEAVE);
+        }
         // Without waiting for pending output: kf would hang on a stopped terminal.
         let _gone = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &original);
     }

@@ -33,12 +33,11 @@ struct Raw(Ui);
 
 impl Raw {
     fn take(ui: &Ui) -> io::Result<Self> {
-        static GUARDS: Once = Once::new();
-        GUARDS.call_once(|| restore_on_exit(ui));
+        restore_on_exit(ui);
         let original = tcgetattr(rustix::stdio::stdin())?;
         let mut raw = original.clone();
         raw.make_raw();
-        *saved() = Some(SavedTerminal { original, raw: raw.clone() });
+        *saved() = Some(SavedTerminal { original, changed: raw.clone(), is_session: true });
         let guard = Self(ui.clone());
         ui.erase();
         *lock(&ui.shared.line) = Line::Session;
@@ -59,7 +58,12 @@ impl Drop for Raw {
 }
 
 /// Restores the terminal on panics and signals from now on.
-fn restore_on_exit(ui: &Ui) {
+pub(super) fn restore_on_exit(ui: &Ui) {
+    static GUARDS: Once = Once::new();
+    GUARDS.call_once(|| install_guards(ui));
+}
+
+fn install_guards(ui: &Ui) {
     let previous = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         restore();
@@ -121,8 +125,8 @@ impl Signals {
                 _ = self.terminate.recv() => return 15,
                 _ = self.quit.recv() => return 3,
                 _ = self.resume.recv() => {
-                    if let Some(SavedTerminal { raw, .. }) = &*saved() {
-                        let _gone = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, raw);
+                    if let Some(SavedTerminal { changed, .. }) = &*saved() {
+                        let _gone = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, changed);
                     }
                 }
             }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::assemble::{AssembleInput, Built, assemble};
 use super::keys::KeyRing;
-use super::release::{Describe, Gate};
+use super::release::{Artifacts, Describe, Gate};
 use super::stage::{StageInput, stage};
 use super::staging::sign;
 use crate::error::{Error, Result};
@@ -40,7 +40,7 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built> {
     let staging = folder.path().join("staging");
     let staged = stage(&StageInput {
         source: input.source,
-        artifacts: Some(input.artifacts),
+        artifacts: Some(Artifacts::Below(input.artifacts)),
         published: input.published,
         staging: &staging,
         only: None,

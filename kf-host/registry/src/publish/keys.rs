@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use aws_lc_rs::pkcs8::Document;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use kf_core::AuthorId;
 use kf_home::files;
@@ -34,13 +35,23 @@ impl SigningKey {
         let what = path.display().to_string();
         let bytes = trusted::read_private(path, 4096)?
             .ok_or_else(|| Error::Publish(format!("key {what} not found")))?;
-        let pair = Ed25519KeyPair::from_pkcs8(&bytes).map_err(|e| Error::invalid(what, e))?;
-        Self::from_pair(pair)
+        Self::from_pkcs8(&bytes).map_err(|reason| Error::invalid(what, reason))
+    }
+
+    /// The key in a PKCS#8 document (DER), or why there is none.
+    pub(super) fn from_pkcs8(der: &[u8]) -> Result<Self, String> {
+        let pair = Ed25519KeyPair::from_pkcs8(der).map_err(|reason| reason.to_string())?;
+        Self::from_pair(pair).map_err(|error| error.to_string())
+    }
+
+    /// The key as a PKCS#8 document (DER).
+    pub(super) fn to_pkcs8(&self) -> Result<Document> {
+        self.pair.to_pkcs8v1().map_err(|_| Error::Publish("cannot encode the key".into()))
     }
 
     /// Writes the key as a PKCS#8 file (DER) with mode 0600.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let der = self.pair.to_pkcs8v1().map_err(|_| Error::Publish("cannot encode the key".into()))?;
+        let der = self.to_pkcs8()?;
         Ok(files::write_atomic(path, der.as_ref(), true)?)
     }
 

@@ -111,8 +111,34 @@ impl Artifact {
     }
 }
 
-/// The folders of all artifacts, with the command that each is named after.
-pub(super) fn artifacts(dir: &Path) -> Result<Vec<(PluginName, PathBuf)>> {
+/// Where the commands to be published are.
+#[derive(Clone, Copy, Debug)]
+pub enum Artifacts<'a> {
+    /// A folder with a subfolder for each command, named after it.
+    Below(&'a Path),
+    /// A folder for each command, whatever it is called.
+    Folders(&'a [PathBuf]),
+}
+
+impl Artifacts<'_> {
+    /// The folders, with the command that each holds.
+    pub(super) fn folders(self) -> Result<Vec<(PluginName, PathBuf)>> {
+        let mut folders = match self {
+            Self::Below(dir) => below(dir)?,
+            Self::Folders(folders) => folders
+                .iter()
+                .map(|folder| {
+                    let manifest = Manifest::from_bytes(&read_part(folder, PartKind::Manifest)?)?;
+                    Ok((manifest.plugin.name, folder.clone()))
+                })
+                .collect::<Result<_>>()?,
+        };
+        folders.sort();
+        Ok(folders)
+    }
+}
+
+fn below(dir: &Path) -> Result<Vec<(PluginName, PathBuf)>> {
     let unreadable = |e| Error::invalid(format!("the artifacts in {}", dir.display()), e);
     let mut folders = Vec::new();
     for entry in fs_err::read_dir(dir).map_err(unreadable)? {
@@ -122,7 +148,6 @@ pub(super) fn artifacts(dir: &Path) -> Result<Vec<(PluginName, PathBuf)>> {
             folders.push((PluginName::parse(name)?, path));
         }
     }
-    folders.sort();
     Ok(folders)
 }
 

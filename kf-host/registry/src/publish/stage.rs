@@ -13,7 +13,7 @@ use sigstore_tuf::metadata::{Delegations, Root, Targets};
 use super::current::{self, Anchor, Current, KEPT};
 use super::keys::{Holders, PublicKeys};
 use super::metadata::{self, Authority, Body, Signed, days, stamp, to_signed};
-use super::release::{self, Artifact, Describe, Gate, Published};
+use super::release::{self, Artifact, Artifacts, Describe, Gate, Published};
 use super::role::RoleName;
 use super::staging::Draft;
 use crate::error::{Error, Result};
@@ -26,7 +26,7 @@ pub struct StageInput<'a> {
     /// The reviewed text, `registry-index/`.
     pub source: &'a Path,
     /// One folder for each command that may have a new version, with the command's name, `plugin.wasm` and `plugin.toml`.
-    pub artifacts: Option<&'a Path>,
+    pub artifacts: Option<Artifacts<'a>>,
     /// The folder of the published registry, which is only read.
     pub published: &'a Path,
     /// The folder to create. If it exists, it must be empty.
@@ -209,9 +209,9 @@ impl Stage<'_> {
 
     /// Checks every artifact and adds the new ones to their author's role.
     fn admit(&mut self, authors: &mut BTreeMap<AuthorId, Option<Targets>>) -> Result<Vec<Published>> {
-        let Some(dir) = self.input.artifacts else { return Ok(Vec::new()) };
+        let Some(artifacts) = self.input.artifacts else { return Ok(Vec::new()) };
         let mut plugins = Vec::new();
-        for (name, folder) in release::artifacts(dir)? {
+        for (name, folder) in artifacts.folders()? {
             let plugin = self.source.plugins.get(&name).ok_or_else(|| {
                 Error::Publish(format!("{name} was built, but plugins/{name}.toml does not exist"))
             })?;

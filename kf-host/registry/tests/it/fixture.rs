@@ -11,8 +11,8 @@ use kf_home::lock::NameLock;
 use kf_registry::Result;
 use kf_registry::index::{Resolved, Want};
 use kf_registry::publish::{
-    self, AssembleInput, BuildInput, Built, KeyRing, PublicKeys, Publication, RoleName, SigningKey,
-    StageInput, Staged, Submission,
+    self, Artifacts, AssembleInput, BuildInput, Built, KeyRing, PublicKeys, Publication, RoleName,
+    SigningKey, StageInput, Staged, Submission,
 };
 use kf_registry::receipt::{self, Receipt};
 use kf_registry::registries::Registry;
@@ -171,7 +171,7 @@ impl Fixture {
             only.map(|roles| roles.iter().map(|role| role.parse().unwrap()).collect());
         publish::stage(&StageInput {
             source: &self.path("source"),
-            artifacts: Some(&self.path("artifacts")),
+            artifacts: Some(Artifacts::Below(&self.path("artifacts"))),
             published: &self.path("published"),
             staging: &self.path(to),
             only: only.as_ref(),

@@ -1,0 +1,92 @@
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use kf_command::check::{Checked, Finding, check};
+use kf_core::failure::{Failure, Result};
+use kf_core::manifest::Manifest;
+use kf_core::size::Decimal;
+use kf_core::ui::Format;
+use kf_core::{Kind, Permissions};
+use kf_registry::source::Source;
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::args::RESERVED;
+use crate::ui::escape;
+
+/// Check a plugin before it is published
+///
+/// Checks the manifest, the component and its ABI, the command tree, and that the component imports only what the manifest
+/// requests. Every problem is printed with its file and line. With --index also checks who owns the name, and the ceiling.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Folder with a plugin.toml and a plugin.wasm
+    #[arg(default_value = ".", value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    folder: PathBuf,
+
+    /// Folder of the registry's index: registry.toml, authors/ and plugins/
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    index: Option<PathBuf>,
+}
+
+pub fn run(app: &App, args: &CheckArgs) -> Result<()> {
+    let source = args.index.as_deref().map(Source::read).transpose()?;
+    let (ceiling, unlisted) = match source.as_ref().map(|source| listed(source, &args.folder)) {
+        Some(Ok(ceiling)) => (ceiling, None),
+        Some(Err(finding)) => (None, Some(finding)),
+        None => (None, None),
+    };
+    let mut checked = check(&args.folder, ceiling, &RESERVED);
+    checked.findings.extend(unlisted);
+    match app.ui.format() {
+        Format::Json | Format::Yaml => app.ui.document(&to_json(&checked))?,
+        Format::Table | Format::Wide | Format::Name => print(app, &checked)?,
+    }
+    match checked.findings.len() {
+        0 => Ok(()),
+        1 => Err(Failure::new(Kind::Failed, "1 problem found")),
+        many => Err(Failure::new(Kind::Failed, format!("{many} problems found"))),
+    }
+}
+
+/// What the index allows the plugin in a folder, or why it cannot be published.
+fn listed<'s>(source: &'s Source, folder: &Path) -> Result<Option<&'s Permissions>, Finding> {
+    // A manifest that cannot be read is reported by the check itself.
+    let Ok(text) = fs_err::read_to_string(folder.join("plugin.toml")) else { return Ok(None) };
+    let Ok(manifest) = Manifest::parse(&text) else { return Ok(None) };
+    let name = manifest.plugin.name;
+    source.plugins.get(&name).map(|plugin| Some(&plugin.ceiling)).ok_or_else(|| Finding {
+        place: "plugin.toml".to_owned(),
+        message: format!("the index has no command {name}"),
+        remedy: Some(format!("add plugins/{name}.toml with its owner and ceiling to the index")),
+    })
+}
+
+fn print(app: &App, checked: &Checked) -> Result<()> {
+    for Finding { place, message, remedy } in &checked.findings {
+        app.ui.data_line(&escape::line(&format!("{place}: {message}")))?;
+        if let Some(remedy) = remedy {
+            app.ui.data_line(&escape::line(&format!("  hint: {remedy}")))?;
+        }
+    }
+    if let (true, Some(plugin), Some(bytes)) = (checked.findings.is_empty(), &checked.plugin, checked.bytes) {
+        app.ui.data_line(&format!(
+            "{plugin}: no problems found ({})",
+            Decimal(u64::try_from(bytes).unwrap_or(u64::MAX))
+        ))?;
+    }
+    Ok(())
+}
+
+fn to_json(checked: &Checked) -> Value {
+    let findings = checked.findings.iter().map(
+        |Finding { place, message, remedy }| json!({ "place": place, "message": message, "remedy": remedy }),
+    );
+    json!({
+        "format": 1,
+        "ok": checked.findings.is_empty(),
+        "plugin": checked.plugin,
+        "bytes": checked.bytes,
+        "findings": findings.collect::<Vec<_>>(),
+    })
+}

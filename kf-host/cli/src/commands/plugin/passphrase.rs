@@ -1,0 +1,71 @@
+//! The passphrase of a key, from the terminal or from a file descriptor.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+
+use clap::Args;
+use kf_core::Kind;
+use kf_core::failure::{Context as _, Failure, Result};
+use kf_registry::publish::{KeyFile, SigningKey};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::app::App;
+
+const MAX_PASSPHRASE_BYTES: u64 = 4096;
+
+#[derive(Debug, Args)]
+pub struct PassphraseArgs {
+    /// Read the passphrase from the first line of this file descriptor, without a prompt
+    #[arg(long, value_name = "FD")]
+    passphrase_fd: Option<u32>,
+}
+
+impl PassphraseArgs {
+    /// Reads a key, with its passphrase if it is encrypted.
+    pub fn key(&self, app: &App, path: &Path) -> Result<SigningKey> {
+        match KeyFile::read(path)? {
+            KeyFile::Plain(key) => Ok(key),
+            KeyFile::Encrypted(key) => {
+                let prompt = format!("Passphrase of {}:", path.display());
+                Ok(key.decrypt(&self.passphrase(app, &prompt, "use the key")?)?)
+            }
+        }
+    }
+
+    /// The passphrase of a new key, which is typed twice.
+    pub fn new_passphrase(&self, app: &App) -> Result<SecretString> {
+        let first = self.passphrase(app, "New passphrase:", "create a key")?;
+        if self.passphrase_fd.is_none() {
+            let second = self.passphrase(app, "Repeat the passphrase:", "create a key")?;
+            if first.expose_secret() != second.expose_secret() {
+                return Err(Failure::usage("the passphrases differ"));
+            }
+        }
+        Ok(first)
+    }
+
+    fn passphrase(&self, app: &App, prompt: &str, purpose: &str) -> Result<SecretString> {
+        match self.passphrase_fd {
+            Some(fd) => read_line(fd),
+            None => app.ui.ask_secret(prompt).ok_or_else(|| {
+                Failure::untrusted(format!("not a terminal: cannot {purpose} without a passphrase"))
+                    .hint("pass it on a file descriptor: --passphrase-fd 3 3< FILE")
+            }),
+        }
+    }
+}
+
+/// The first line that can be read from a file descriptor of this process.
+fn read_line(fd: u32) -> Result<SecretString> {
+    let failed = || format!("cannot read the passphrase from file descriptor {fd}");
+    // Opening it by its path needs no `unsafe`.
+    let file = fs_err::File::open(format!("/proc/self/fd/{fd}")).context(Kind::Usage, failed)?;
+    let mut line = String::new();
+    BufReader::new(file.take(MAX_PASSPHRASE_BYTES)).read_line(&mut line).context(Kind::Usage, failed)?;
+    let length = line.trim_end_matches(['\r', '\n']).len();
+    line.truncate(length);
+    if line.is_empty() {
+        return Err(Failure::usage(format!("{}: it is empty", failed())));
+    }
+    Ok(SecretString::from(line))
+}
