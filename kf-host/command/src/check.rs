@@ -5,12 +5,12 @@
 
 use std::path::Path;
 
-use kf_core::Permissions;
 use kf_core::grants::RuleError;
 use kf_core::manifest::Manifest;
 use kf_core::tree::CommandTree;
 use kf_home::files;
 use kf_registry::parts::PartKind;
+use kf_registry::source::Source;
 use kf_sandbox::Code;
 
 use crate::examine::granted;
@@ -50,12 +50,13 @@ impl Checked {
 const MANIFEST: &str = "plugin.toml";
 const COMPONENT: &str = "plugin.wasm";
 
-/// Checks the `plugin.toml` and the `plugin.wasm` in a folder. `ceiling` is what a registry allows it, if that is known.
-pub fn check(folder: &Path, ceiling: Option<&Permissions>, reserved: &Reserved) -> Checked {
+/// Checks the `plugin.toml` and the `plugin.wasm` in a folder, and its name and ceiling in a registry's index if one is
+/// given.
+pub fn check(folder: &Path, index: Option<&Source>, reserved: &Reserved) -> Checked {
     let mut checked = Checked::default();
     let manifest = read_manifest(folder, &mut checked);
     if let Some((manifest, text)) = &manifest {
-        check_permissions(manifest, text, ceiling, &mut checked);
+        check_permissions(manifest, text, index, &mut checked);
     }
     let Some(wasm) = read_component(folder, &mut checked) else { return checked };
     let inspection = match kf_sandbox::inspect(&wasm) {
@@ -125,29 +126,32 @@ fn read_manifest(folder: &Path, checked: &mut Checked) -> Option<(Manifest, Stri
     }
 }
 
-fn check_permissions(manifest: &Manifest, text: &str, ceiling: Option<&Permissions>, checked: &mut Checked) {
-    let rights = match Rights::parse(&manifest.permissions) {
-        Ok(rights) => rights,
+fn check_permissions(manifest: &Manifest, text: &str, index: Option<&Source>, checked: &mut Checked) {
+    match Rights::parse(&manifest.permissions) {
+        Ok(rights) => checked.rights = Some(rights),
         Err(RuleError { position, why }) => {
             checked.find(rule_line(text, position), format!("permission {position}: {why}"), None);
+        }
+    }
+    let Some(index) = index else { return };
+    let name = &manifest.plugin.name;
+    let Some(plugin) = index.plugins.get(name) else {
+        let remedy = format!("add plugins/{name}.toml with its owner and ceiling to the index");
+        checked.find(MANIFEST, format!("the index has no command {name}"), Some(&remedy));
+        return;
+    };
+    let above = match (Rights::parse(&plugin.ceiling), &checked.rights) {
+        (Ok(ceiling), Some(rights)) => ceiling.growth(rights),
+        (Ok(_), None) => return,
+        (Err(error), _) => {
+            checked.find("the registry's ceiling", error, Some("ask the registry's admins to fix it"));
             return;
         }
     };
-    if let Some(ceiling) = ceiling {
-        match Rights::parse(ceiling) {
-            Err(error) => {
-                checked.find("the registry's ceiling", error, Some("ask the registry's admins to fix it"))
-            }
-            Ok(ceiling) => {
-                let above = ceiling.growth(&rights);
-                for line in rights::short_lines(&above) {
-                    let remedy = "ask the registry's admins to raise the ceiling, or remove the permission";
-                    checked.find(MANIFEST, format!("above the registry's ceiling: {line}"), Some(remedy));
-                }
-            }
-        }
+    for line in rights::short_lines(&above) {
+        let remedy = "ask the registry's admins to raise the ceiling, or remove the permission";
+        checked.find(MANIFEST, format!("above the registry's ceiling: {line}"), Some(remedy));
     }
-    checked.rights = Some(rights);
 }
 
 fn read_component(folder: &Path, checked: &mut Checked) -> Option<Vec<u8>> {
@@ -169,13 +173,16 @@ fn read_component(folder: &Path, checked: &mut Checked) -> Option<Vec<u8>> {
 
 /// Runs the component twice to describe itself: a registry signs the answer, so it must always be the same.
 fn check_tree(wasm: &[u8], abi: &semver::Version, reserved: &Reserved, checked: &mut Checked) {
-    let describe = || {
+    let twice = || {
         let compiled = kf_sandbox::compile_to_describe(wasm).map_err(|error| error.to_string())?;
-        kf_sandbox::describe(Code::Compiled(compiled), abi.clone()).map_err(|fault| fault.to_string())
+        let describe = |compiled| {
+            kf_sandbox::describe(Code::Compiled(compiled), abi.clone()).map_err(|fault| fault.to_string())
+        };
+        Ok::<_, String>((describe(compiled.clone())?, describe(compiled)?))
     };
-    let (first, second) = match (describe(), describe()) {
-        (Ok(first), Ok(second)) => (first, second),
-        (Err(why), _) | (_, Err(why)) => {
+    let (first, second) = match twice() {
+        Ok(trees) => trees,
+        Err(why) => {
             checked.find(COMPONENT, format!("cannot read its command tree: {why}"), None);
             return;
         }

@@ -11,6 +11,6 @@ mod yaml;
 
 pub use assignment::{Assignment, Variable, set_variable};
 pub use file::{read_documents, read_manifest, read_named_manifest};
-pub use refusal::shorten_rejection;
+pub use refusal::{rejection_prefix, shorten_rejection};
 pub use resources::{Amount, Devices, amounts, set_resources};
 pub use yaml::Dialect;

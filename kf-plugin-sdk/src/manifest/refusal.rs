@@ -21,7 +21,12 @@ pub fn shorten_rejection(error: Error, what: &str) -> Error {
     // The API server reports an unknown field as an internal error.
     let code = if error.message.contains(SCHEMA_MISMATCH) { ErrorCode::Invalid } else { error.code };
     let message = without_structs(&with_plain_values(after_wrapping(&error.message)));
-    Error { code, message: format!("the cluster rejected {what}: {message}"), ..error }
+    Error { code, message: format!("{}{message}", rejection_prefix(what)), ..error }
+}
+
+/// The beginning of the messages of [`shorten_rejection`].
+pub fn rejection_prefix(what: &str) -> String {
+    format!("the cluster rejected {what}: ")
 }
 
 fn after_wrapping(message: &str) -> &str {

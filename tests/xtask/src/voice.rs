@@ -5,7 +5,7 @@
 
 use std::process::Command;
 
-use kf_toolchains::locations;
+use kf_toolchains::{command, locations};
 
 use crate::report;
 use crate::step::{Context as _, Failure, Result};
@@ -49,13 +49,10 @@ const EXEMPT: [&str; 3] =
 /// Checks every file that git tracks.
 pub fn run() -> Result<()> {
     let mut git = Command::new("git");
-    let listed = git.current_dir(locations::workspace()).args(["ls-files", "-z"]).output();
-    let listed = listed.context("cannot list the files that git tracks")?;
-    if !listed.status.success() {
-        return Err(Failure(format!("git ls-files failed: {}", String::from_utf8_lossy(&listed.stderr))));
-    }
+    git.current_dir(locations::workspace()).args(["ls-files", "-z"]);
+    let listed = command::output(&mut git).context("cannot list the files that git tracks")?;
     let mut count = 0;
-    for path in String::from_utf8_lossy(&listed.stdout).split('\0').filter(|path| is_checked(path)) {
+    for path in listed.split('\0').filter(|path| is_checked(path)) {
         let text =
             fs_err::read_to_string(locations::workspace().join(path)).context("cannot check the voice")?;
         let text = if path == "CONTRIBUTING.md" { without_section(&text, "## Voice") } else { text };

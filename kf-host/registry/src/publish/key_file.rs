@@ -43,10 +43,10 @@ impl KeyFile {
     pub fn read(path: &Path) -> Result<Self> {
         let bytes =
             trusted::read_private(path, MAX_FILE_BYTES)?.ok_or_else(|| Error::NoKey(path.to_owned()))?;
-        if !bytes.starts_with(b"-----BEGIN") {
-            return SigningKey::load(path).map(Self::Plain);
-        }
         let invalid = |reason: &dyn std::fmt::Display| Error::invalid(path.display().to_string(), reason);
+        if !bytes.starts_with(b"-----BEGIN") {
+            return SigningKey::from_pkcs8(&bytes).map(Self::Plain).map_err(|reason| invalid(&reason));
+        }
         let text = std::str::from_utf8(&bytes).map_err(|error| invalid(&error))?;
         let (label, document) = SecretDocument::from_pem(text).map_err(|error| invalid(&error))?;
         if label != LABEL {

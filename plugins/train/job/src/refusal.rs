@@ -1,6 +1,6 @@
 //! Explains in one line why the API server refuses a job.
 
-use kf_plugin_sdk::manifest::shorten_rejection;
+use kf_plugin_sdk::manifest::{rejection_prefix, shorten_rejection};
 use kf_plugin_sdk::prelude::*;
 
 use crate::renamed;
@@ -9,14 +9,14 @@ use crate::renamed;
 /// line with another name in place of `typed`: its fields belong to another manager, or are immutable.
 pub fn explain(kf: &Kf, error: Error, name: &str, typed: &str) -> Error {
     let is_owned_by_others = error.is(ErrorCode::Conflict) && error.message.contains("conflict with");
-    let error = shorten_rejection(error, "the training job");
+    let error = shorten_rejection(error, WHAT);
     if is_owned_by_others {
         let message =
             format!("training job {name} exists, and other managers own its fields: {}", reason(&error));
         return Error::new(ErrorCode::Conflict, message).hint(renamed(kf, typed));
     }
-    let Some(reason) =
-        error.message.strip_prefix(REFUSED_PREFIX).filter(|reason| reason.contains("immutable"))
+    let prefix = rejection_prefix(WHAT);
+    let Some(reason) = error.message.strip_prefix(&prefix).filter(|reason| reason.contains("immutable"))
     else {
         return error;
     };
@@ -26,10 +26,11 @@ pub fn explain(kf: &Kf, error: Error, name: &str, typed: &str) -> Error {
 
 /// The reason without the prefix.
 fn reason(error: &Error) -> &str {
-    error.message.strip_prefix(REFUSED_PREFIX).unwrap_or(&error.message)
+    error.message.strip_prefix(&rejection_prefix(WHAT)).unwrap_or(&error.message)
 }
 
-const REFUSED_PREFIX: &str = "the cluster rejected the training job: ";
+/// What the API server refuses, in its messages.
+const WHAT: &str = "the training job";
 
 #[cfg(test)]
 mod tests {

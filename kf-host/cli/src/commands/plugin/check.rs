@@ -1,12 +1,11 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use kf_command::check::{Checked, Finding, check};
+use kf_core::Kind;
 use kf_core::failure::{Failure, Result};
-use kf_core::manifest::Manifest;
 use kf_core::size::Decimal;
 use kf_core::ui::Format;
-use kf_core::{Kind, Permissions};
 use kf_registry::source::Source;
 use serde_json::{Value, json};
 
@@ -31,13 +30,7 @@ pub struct CheckArgs {
 
 pub fn run(app: &App, args: &CheckArgs) -> Result<()> {
     let source = args.index.as_deref().map(Source::read).transpose()?;
-    let (ceiling, unlisted) = match source.as_ref().map(|source| listed(source, &args.folder)) {
-        Some(Ok(ceiling)) => (ceiling, None),
-        Some(Err(finding)) => (None, Some(finding)),
-        None => (None, None),
-    };
-    let mut checked = check(&args.folder, ceiling, &RESERVED);
-    checked.findings.extend(unlisted);
+    let checked = check(&args.folder, source.as_ref(), &RESERVED);
     match app.ui.format() {
         Format::Json | Format::Yaml => app.ui.document(&to_json(&checked))?,
         Format::Table | Format::Wide | Format::Name => print(app, &checked)?,
@@ -47,19 +40,6 @@ pub fn run(app: &App, args: &CheckArgs) -> Result<()> {
         1 => Err(Failure::new(Kind::Failed, "1 problem found")),
         many => Err(Failure::new(Kind::Failed, format!("{many} problems found"))),
     }
-}
-
-/// What the index allows the plugin in a folder, or why it cannot be published.
-fn listed<'s>(source: &'s Source, folder: &Path) -> Result<Option<&'s Permissions>, Finding> {
-    // A manifest that cannot be read is reported by the check itself.
-    let Ok(text) = fs_err::read_to_string(folder.join("plugin.toml")) else { return Ok(None) };
-    let Ok(manifest) = Manifest::parse(&text) else { return Ok(None) };
-    let name = manifest.plugin.name;
-    source.plugins.get(&name).map(|plugin| Some(&plugin.ceiling)).ok_or_else(|| Finding {
-        place: "plugin.toml".to_owned(),
-        message: format!("the index has no command {name}"),
-        remedy: Some(format!("add plugins/{name}.toml with its owner and ceiling to the index")),
-    })
 }
 
 fn print(app: &App, checked: &Checked) -> Result<()> {

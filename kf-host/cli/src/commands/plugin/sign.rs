@@ -3,16 +3,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 use kf_command::publish::{describe, gate};
-use kf_core::failure::{Context as _, Failure, Result};
-use kf_core::{AuthorId, Kind, PluginName};
-use kf_registry::publish::{
-    self, Artifacts, Published, RoleName, SigningKey, StageInput, Staging, Submission,
-};
+use kf_core::failure::{Failure, Result};
+use kf_core::{AuthorId, PluginName};
+use kf_registry::publish::{self, Artifacts, Published, RoleName, SigningKey, StageInput, Submission};
 use kf_registry::source::Source;
 
 use super::passphrase::PassphraseArgs;
 use crate::app::App;
 use crate::args::RESERVED;
+use crate::commands::registry::read_root;
 
 /// Sign new versions for a registry
 ///
@@ -49,8 +48,7 @@ pub struct SignArgs {
 }
 
 pub fn run(app: &App, args: &SignArgs) -> Result<()> {
-    let root = args.root.as_ref().map(fs_err::read).transpose();
-    let root = root.context(Kind::Usage, || "cannot read the root".to_owned())?;
+    let root = args.root.as_deref().map(read_root).transpose()?;
     let source = Source::read(&args.index)?;
     let key = args.passphrase.key(app, &args.key)?;
     let role = RoleName::Author(author(&source, &key)?);
@@ -81,8 +79,7 @@ pub fn run(app: &App, args: &SignArgs) -> Result<()> {
         let missing = signers.threshold.saturating_sub(signers.signed.len());
         app.ui.note(&format!("{role} needs {missing} more signatures"));
     }
-    let complete = Staging::open(&args.out)?.review(&role)?.complete();
-    if complete {
+    if review.complete() {
         app.ui.note("hand in this folder; the registry's admins publish it");
     }
     Ok(())

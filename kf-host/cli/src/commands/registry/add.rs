@@ -4,10 +4,11 @@ use std::time::Duration;
 use clap::Args;
 use kf_command::install;
 use kf_core::Kind;
-use kf_core::failure::{Context, Failure, Result};
+use kf_core::failure::{Failure, Result};
 use kf_core::{Digest, RegistryId};
 use kf_registry::registries::{self, Pin};
 
+use super::read_root;
 use crate::app::App;
 
 const FETCH_ROOT: Duration = Duration::from_secs(30);
@@ -41,7 +42,7 @@ pub fn run(app: &App, args: &AddArgs) -> Result<()> {
     let urls: Vec<&str> = args.urls.iter().map(String::as_str).collect();
     let registry = match (&args.root, &args.root_sha256) {
         (Some(path), _) => {
-            let root = fs_err::read(path).context(Kind::Usage, || "cannot read the root".to_owned())?;
+            let root = read_root(path)?;
             registries::add(&app.home, id, &urls, Pin::Root(&root), FETCH_ROOT)?
         }
         (None, Some(digest)) => {

@@ -2,12 +2,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use kf_command::publish::{describe, gate};
-use kf_core::Kind;
 use kf_core::PluginName;
-use kf_core::failure::{Context as _, Result};
+use kf_core::failure::Result;
 use kf_registry::publish::{self, BuildInput, KeyRing, Published, Submission};
 use kf_registry::source::Source;
 
+use super::read_root;
 use crate::app::App;
 use crate::args::RESERVED;
 
@@ -43,8 +43,7 @@ pub struct BuildArgs {
 }
 
 pub fn run(app: &App, args: &BuildArgs) -> Result<()> {
-    let root = args.root.as_ref().map(fs_err::read).transpose();
-    let root = root.context(Kind::Usage, || "cannot read the root".to_owned())?;
+    let root = args.root.as_deref().map(read_root).transpose()?;
     let built = publish::build(&BuildInput {
         source: &args.index,
         artifacts: &args.artifacts,

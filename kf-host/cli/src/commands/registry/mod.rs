@@ -5,8 +5,11 @@ mod build;
 mod list;
 mod remove;
 
+use std::path::Path;
+
 use clap::Subcommand;
-use kf_core::failure::Result;
+use kf_core::Kind;
+use kf_core::failure::{Context as _, Result};
 
 use crate::app::App;
 
@@ -25,4 +28,9 @@ pub fn run(app: &App, command: &RegistryCommand) -> Result<()> {
         RegistryCommand::List(args) => list::run(app, args),
         RegistryCommand::Build(args) => build::run(app, args),
     }
+}
+
+/// Reads the root metadata that a flag names.
+pub fn read_root(path: &Path) -> Result<Vec<u8>> {
+    fs_err::read(path).context(Kind::Usage, || "cannot read the root".to_owned())
 }
