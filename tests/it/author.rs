@@ -10,32 +10,11 @@ use std::path::{Path, PathBuf};
 
 use kf_toolchains::guests::toolchain::{Machine, Way, resolve};
 
+use crate::common::readme::blocks;
 use crate::common::{Home, kf_program, output_of};
 
 /// The placeholder for a clone of kf.
 const CLONE: &str = "/path/to/kf";
-
-/// A fenced block: its language and its text.
-fn blocks(readme: &str) -> Vec<(&str, String)> {
-    let mut blocks: Vec<(&str, String)> = Vec::new();
-    let mut is_inside = false;
-    for line in readme.lines() {
-        match line.strip_prefix("```") {
-            Some(_) if is_inside => is_inside = false,
-            Some(language) => {
-                is_inside = true;
-                blocks.push((language, String::new()));
-            }
-            None if is_inside => {
-                let (_, text) = blocks.last_mut().unwrap();
-                text.push_str(line);
-                text.push('\n');
-            }
-            None => {}
-        }
-    }
-    blocks
-}
 
 /// The file that a block's first line names.
 fn file_of(text: &str) -> Option<&str> {

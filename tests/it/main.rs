@@ -41,6 +41,8 @@ mod plugin_commands;
 mod pod_failures;
 mod reasons;
 mod reference;
+mod registry_commands;
+mod registry_life;
 mod remove;
 mod repository;
 mod rights;

@@ -239,7 +239,7 @@ fn publish_index(home: &Home, public: &str) {
     let keys = KeyRing::generate([]).unwrap();
     let (public_keys, now) = (keys.public(), jiff::Timestamp::now());
     let staging = home.path().join("admins");
-    let gate = |_: &Submission<'_>| Ok(());
+    let gate = |_: &Submission<'_>| Ok(Vec::new());
     let staged = publish::stage(&StageInput {
         source: &index,
         artifacts: None,

@@ -12,6 +12,7 @@ use kf_home::files;
 use kf_registry::parts::PartKind;
 use kf_registry::source::Source;
 use kf_sandbox::Code;
+use serde_json::{Value, json};
 
 use crate::examine::granted;
 use crate::reserved::{self, Reserved};
@@ -25,6 +26,13 @@ pub struct Finding {
     pub message: String,
     /// What to do about it.
     pub remedy: Option<String>,
+}
+
+impl Finding {
+    pub fn to_json(&self) -> Value {
+        let Self { place, message, remedy } = self;
+        json!({ "place": place, "message": message, "remedy": remedy })
+    }
 }
 
 /// What a check found out.
@@ -120,7 +128,7 @@ fn read_manifest(folder: &Path, checked: &mut Checked) -> Option<(Manifest, Stri
         }
         Err(error) => {
             let message = error.to_string();
-            checked.find(place_in(&message), reason(&message), None);
+            checked.find(place_in(MANIFEST, &message), reason(&message), None);
             None
         }
     }
@@ -203,28 +211,28 @@ fn line_of(text: &str, key: &str) -> String {
     let is_key = |line: &str| {
         line.trim_start().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='))
     };
-    place(text.lines().position(is_key))
+    place(MANIFEST, text.lines().position(is_key))
 }
 
 /// The line of the header of the `position`th rule, counted from 1.
 fn rule_line(text: &str, position: usize) -> String {
     let headers = text.lines().enumerate().filter(|(_, line)| line.trim() == "[[permissions.kubernetes]]");
-    place(headers.map(|(at, _)| at).nth(position.saturating_sub(1)))
+    place(MANIFEST, headers.map(|(at, _)| at).nth(position.saturating_sub(1)))
 }
 
-/// The line that an error of the TOML parser names.
-fn place_in(message: &str) -> String {
+/// The place in `file` that an error of the TOML parser names.
+pub(crate) fn place_in(file: &str, message: &str) -> String {
     let after = message.split_once(" at line ").map(|(_, rest)| rest);
     let digits: Option<String> = after.map(|rest| rest.chars().take_while(char::is_ascii_digit).collect());
-    place(digits.and_then(|digits| digits.parse::<usize>().ok()).and_then(|line| line.checked_sub(1)))
+    place(file, digits.and_then(|digits| digits.parse::<usize>().ok()).and_then(|line| line.checked_sub(1)))
 }
 
-fn place(line: Option<usize>) -> String {
-    line.map_or_else(|| MANIFEST.to_owned(), |line| format!("{MANIFEST}:{}", line + 1))
+fn place(file: &str, line: Option<usize>) -> String {
+    line.map_or_else(|| file.to_owned(), |line| format!("{file}:{}", line + 1))
 }
 
 /// The reason in an error of the TOML parser, which also names the file and the place, and may show an excerpt.
-fn reason(message: &str) -> String {
+pub(crate) fn reason(message: &str) -> String {
     let last = message.lines().last().unwrap_or_default().trim();
     let at_place = last.split_once(" at line ").and_then(|(_, rest)| rest.split_once(": "));
     at_place.map_or(last, |(_, reason)| reason).to_owned()
@@ -242,10 +250,10 @@ mod tests {
             "format = 1\n[plugin]\nnme = \"hello\"\n",
         ] {
             let message = Manifest::parse(text).unwrap_err().to_string();
-            assert_eq!(place_in(&message), "plugin.toml:3", "{message}");
+            assert_eq!(place_in(MANIFEST, &message), "plugin.toml:3", "{message}");
             assert!(!reason(&message).contains("plugin.toml") && !reason(&message).is_empty(), "{message}");
         }
-        assert_eq!((place_in("x").as_str(), reason("x").as_str()), ("plugin.toml", "x"));
+        assert_eq!((place_in(MANIFEST, "x").as_str(), reason("x").as_str()), ("plugin.toml", "x"));
     }
 
     #[test]

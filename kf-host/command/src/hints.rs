@@ -18,6 +18,19 @@ fn after_registry_error(error: &Error) -> Option<String> {
             Some(name) => format!("did you mean {name}? `kf command list --available` shows all"),
             None => LIST.to_owned(),
         },
+        Error::UnknownCollection { known, .. } => match known.first() {
+            Some(first) => format!("kf command add @{first}"),
+            None => LIST.to_owned(),
+        },
+        Error::Unapproved { .. } => "kf registry accept STAGING --approve-grants --key FILE".to_owned(),
+        Error::OwnedByOther { .. } => "add --transfer to change the owner".to_owned(),
+        Error::RegistryTomlExists(_) => {
+            "change it with `kf registry key` and `kf registry delegate`".to_owned()
+        }
+        Error::NothingPublished(_) => "kf registry publish STAGING --key FILE".to_owned(),
+        Error::UnknownAuthor(author) => {
+            format!("kf registry delegate {author} --contact TEXT --key KEY --manifest plugin.toml")
+        }
         Error::NoVersion { name, available, .. } => match available.iter().max() {
             Some(newest) => format!("kf command add {name}@{newest}"),
             None => LIST.to_owned(),

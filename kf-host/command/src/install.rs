@@ -10,7 +10,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kf_core::abi::is_supported;
 use kf_core::tree::PathArguments;
-use kf_core::{Failure, Kind, Permissions, PluginName, RegistryId};
+use kf_core::{CollectionName, Failure, Kind, Permissions, PluginName, RegistryId};
 use kf_home::lock::NameLock;
 use kf_registry::built_in;
 use kf_registry::index::{Origin, Request, Resolved, Want};
@@ -19,6 +19,7 @@ use kf_registry::receipt::{self, Receipt};
 use kf_registry::registries;
 use kf_registry::store::Store;
 use kf_registry::trust::{self, Fetched, Options, Session};
+use semver::VersionReq;
 
 use crate::code;
 use crate::examine::{Bound, Examined, examine};
@@ -98,6 +99,50 @@ impl<'a> Installer<'a> {
             None => self.registry_with(&request.name)?,
         };
         self.resolve_in(&registry, &request.name, &request.want)
+    }
+
+    /// Requests for the commands of a collection that are not installed yet, and the names of those that are. Without a
+    /// registry, the only one that has such a collection is meant.
+    pub fn collection(
+        &mut self,
+        registry: Option<&RegistryId>,
+        name: &CollectionName,
+    ) -> Result<(Vec<Request>, Vec<PluginName>), Failure> {
+        let ids = match registry {
+            Some(registry) => vec![registry.clone()],
+            None => registries::list(self.commands.home, self.commands.built_in)?,
+        };
+        let mut found = Vec::new();
+        let mut unknown = None;
+        for id in ids {
+            match self.session(&id)?.view().collection(name).map(<[PluginName]>::to_vec) {
+                Ok(names) => found.push((id, names)),
+                Err(error) => unknown = Some(error),
+            }
+        }
+        let (id, names) = match (found.pop(), found.first()) {
+            (Some(one), None) => one,
+            (Some((last, _)), Some(_)) => {
+                return Err(Failure::usage(format!("collection {name} exists in several registries"))
+                    .hint(format!("kf command add {last}/@{name}")));
+            }
+            (None, _) => match unknown {
+                Some(error) => return Err(error.into()),
+                None => return Err(Failure::not_found("no registry configured").hint(ADD_REGISTRY)),
+            },
+        };
+        let (mut wanted, mut installed) = (Vec::new(), Vec::new());
+        for name in names {
+            match self.commands.named(&name)?.answers {
+                Some(_) => installed.push(name),
+                None => wanted.push(Request {
+                    registry: Some(id.clone()),
+                    name,
+                    want: Want::Newest(VersionReq::STAR),
+                }),
+            }
+        }
+        Ok((wanted, installed))
     }
 
     /// The release to upgrade an installed command to; none if there is no newer one. A local file is

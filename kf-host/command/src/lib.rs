@@ -12,6 +12,7 @@
 //! | running it, and completing its arguments | [`run`], [`complete`] |
 //! | what is wrong with a plugin? | [`check`] |
 //! | may it be published? | [`publish`] |
+//! | what is wrong with a registry's index? | [`lint`] |
 //! | why was a call refused? | [`refusal`] |
 //! | which command helps after an error? | [`hints`] |
 //!
@@ -31,6 +32,7 @@ pub mod grants;
 pub mod hints;
 pub mod install;
 pub mod installed;
+pub mod lint;
 pub mod local;
 pub mod offered;
 pub mod plan;

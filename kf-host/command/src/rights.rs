@@ -98,11 +98,16 @@ const MAX_QUESTION_CHARS: usize = 60;
 
 /// Lines such as `read pods and pod logs`, for errors and lists, the strongest first.
 pub fn short_lines(rights: &Rights) -> Vec<String> {
+    capped(all_lines(rights))
+}
+
+/// The same without a limit, for those who have to review all of them.
+pub fn all_lines(rights: &Rights) -> Vec<String> {
     let line = |line: &Sentence| match line.resources.as_str() {
         "" => format!("{} {}", line.verbs, line.what),
         exact => format!("{} {} ({exact})", line.verbs, line.what),
     };
-    capped(strongest_first(rights, &sentences(&rights.rules), line))
+    strongest_first(rights, &sentences(&rights.rules), line)
 }
 
 /// Part of a sentence, such as `create training jobs; read pods and pod logs`, the strongest first.

@@ -33,5 +33,5 @@ pub mod url;
 pub use digest::Digest;
 pub use exit::Kind;
 pub use failure::Failure;
-pub use names::{AuthorId, CommandGroup, PluginName, RegistryId};
+pub use names::{AuthorId, CollectionName, CommandGroup, PluginName, RegistryId};
 pub use permissions::Permissions;

@@ -18,9 +18,46 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     scored.into_iter().map(|(_, candidate)| candidate).take(3).collect()
 }
 
+/// Whether two names can be mistaken for each other: they differ by one letter or two swapped ones, or only by hyphens and
+/// digits that look like letters. Names below four letters are too short to tell.
+pub fn looks_like(name: &str, other: &str) -> bool {
+    const MIN_LETTERS: usize = 4;
+    if name == other || name.len().min(other.len()) < MIN_LETTERS {
+        return false;
+    }
+    skeleton(name) == skeleton(other) || strsim::damerau_levenshtein(name, other) == 1
+}
+
+fn skeleton(name: &str) -> String {
+    let letter = |c| match c {
+        '0' => 'o',
+        '1' => 'l',
+        c => c,
+    };
+    name.chars().filter(|c| *c != '-').map(letter).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::nearest;
+    use super::{looks_like, nearest};
+
+    #[test]
+    fn names_that_can_be_mistaken_look_alike() {
+        let alike = [
+            ("kuebctl", "kubectl"),
+            ("trian", "train"),
+            ("pods-top", "podstop"),
+            ("he1l0", "hello"),
+            ("logss", "logs"),
+        ];
+        for (name, other) in alike {
+            assert!(looks_like(name, other) && looks_like(other, name), "{name} {other}");
+        }
+        for (name, other) in [("train", "train"), ("top", "tap"), ("create", "delete"), ("serve", "services")]
+        {
+            assert!(!looks_like(name, other), "{name} {other}");
+        }
+    }
 
     #[test]
     fn swapped_letters_and_prefixes_are_found() {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use kf_core::format::FormatError;
 use kf_core::manifest::ManifestError;
 use kf_core::names::NameError;
-use kf_core::{AuthorId, Digest, Failure, Kind, PluginName, RegistryId};
+use kf_core::{AuthorId, CollectionName, Digest, Failure, Kind, PluginName, RegistryId};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -61,6 +61,9 @@ pub enum Error {
     #[error("command {name} not found in registry {registry}")]
     UnknownPlugin { registry: RegistryId, name: PluginName, nearest: Vec<String> },
 
+    #[error("collection {name} not found in registry {registry}")]
+    UnknownCollection { registry: RegistryId, name: CollectionName, known: Vec<CollectionName> },
+
     #[error("no version of {name} matches {wanted}")]
     NoVersion { name: PluginName, wanted: String, available: Vec<semver::Version> },
 
@@ -88,6 +91,14 @@ pub enum Error {
     #[error("cannot publish {name} {version}: {reason}")]
     Gate { name: PluginName, version: semver::Version, reason: String },
 
+    #[error(
+        "cannot publish {name} {version}: it may do more than {baseline}, and the admins have not approved it: {growth}"
+    )]
+    Unapproved { name: PluginName, version: semver::Version, baseline: String, growth: String },
+
+    #[error("key {keyid} is not authorized to sign {role}")]
+    NotAuthorized { keyid: String, role: String },
+
     #[error("{} already exists", .0.display())]
     KeyExists(PathBuf),
 
@@ -99,6 +110,24 @@ pub enum Error {
 
     #[error("the passphrase is too short: at least {min} bytes are required")]
     ShortPassphrase { min: usize },
+
+    #[error("{0} is not in the index")]
+    UnknownInIndex(PluginName),
+
+    #[error("author {0} is not in the index")]
+    UnknownAuthor(AuthorId),
+
+    #[error("{name} is owned by {owner}")]
+    OwnedByOther { name: PluginName, owner: AuthorId },
+
+    #[error("{} already exists", .0.display())]
+    RegistryTomlExists(PathBuf),
+
+    #[error("no registry is published in {}", .0.display())]
+    NothingPublished(PathBuf),
+
+    #[error("{0}")]
+    Edit(String),
 
     #[error("{0}")]
     Publish(String),
@@ -123,9 +152,16 @@ impl Error {
             | Self::KeyExists(_)
             | Self::NoKey(_)
             | Self::WrongPassphrase(_)
+            | Self::OwnedByOther { .. }
+            | Self::RegistryTomlExists(_)
+            | Self::Edit(_)
             | Self::ShortPassphrase { .. } => Kind::Usage,
             Self::NoRegistry(_)
+            | Self::UnknownInIndex(_)
+            | Self::UnknownAuthor(_)
+            | Self::NothingPublished(_)
             | Self::UnknownPlugin { .. }
+            | Self::UnknownCollection { .. }
             | Self::NoVersion { .. }
             | Self::NotInstalled { .. } => Kind::NotFound,
             Self::WrongRoot { .. }
@@ -139,6 +175,8 @@ impl Error {
             | Self::BadReceipt { .. }
             | Self::Gate { .. }
             | Self::Mismatch { .. }
+            | Self::Unapproved { .. }
+            | Self::NotAuthorized { .. }
             | Self::Publish(_) => Kind::Untrusted,
             Self::Unreachable { .. } => Kind::Unreachable,
             Self::TimedOut { .. } => Kind::TimedOut,

@@ -12,7 +12,7 @@ use kf_core::format::{self, Format};
 use kf_core::names::NameError;
 use kf_core::nearest::nearest;
 use kf_core::permissions::Permissions;
-use kf_core::{AuthorId, Digest, PluginName, RegistryId};
+use kf_core::{AuthorId, CollectionName, Digest, PluginName, RegistryId};
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,11 @@ pub const PATH: &str = "index/plugins.json";
 /// Our own field in signed metadata: when it was signed. TUF itself has only the expiry.
 pub const SIGNED_AT: &str = "x-kf-signed-at";
 
+/// When a role was signed, according to its additional fields.
+pub(crate) fn signed_at(extra: &BTreeMap<String, serde_json::Value>) -> Option<jiff::Timestamp> {
+    extra.get(SIGNED_AT)?.as_str()?.parse().ok()
+}
+
 /// The file `index/plugins.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,6 +42,9 @@ pub struct Index {
     pub plugins: BTreeMap<PluginName, Entry>,
     #[serde(default)]
     pub blocked: Vec<Block>,
+    /// Commands that are added together.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub collections: BTreeMap<CollectionName, Vec<PluginName>>,
 }
 
 /// A command in the index.
@@ -277,6 +285,7 @@ pub struct View {
     pub registry: RegistryId,
     pub plugins: BTreeMap<PluginName, Listed>,
     pub blocked: Vec<Block>,
+    pub collections: BTreeMap<CollectionName, Vec<PluginName>>,
     pub snapshot: u64,
     /// When the first of its roles expires.
     pub expires: jiff::Timestamp,
@@ -285,6 +294,20 @@ pub struct View {
 }
 
 impl View {
+    /// The commands of a collection.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownCollection`]
+    pub fn collection(&self, name: &CollectionName) -> Result<&[PluginName]> {
+        let found = self.collections.get(name).map(Vec::as_slice);
+        found.ok_or_else(|| Error::UnknownCollection {
+            registry: self.registry.clone(),
+            name: name.clone(),
+            known: self.collections.keys().cloned().collect(),
+        })
+    }
+
     /// Resolves `want` to the newest version that matches, is not yanked, and has an ABI that `supported` accepts.
     ///
     /// A yanked version is only found by [`Want::Exact`]. A blocked one never is.

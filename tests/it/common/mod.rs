@@ -8,6 +8,7 @@ pub mod hostile_server;
 pub mod lines;
 pub mod mounts;
 pub mod page;
+pub mod people;
 pub mod readme;
 pub mod registry;
 pub mod requests;

@@ -1,4 +1,4 @@
-//! README.md's examples, as a user types them.
+//! The examples of README.md and of the guides, as a user types them.
 
 /// A line to type, and what the README shows of its output.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -7,6 +7,28 @@ pub struct Step {
     /// The answer typed at kf's prompt.
     pub answer: Option<String>,
     pub output: Vec<String>,
+}
+
+/// The fenced blocks of a document: their language and their text.
+pub fn blocks(readme: &str) -> Vec<(&str, String)> {
+    let mut blocks: Vec<(&str, String)> = Vec::new();
+    let mut is_inside = false;
+    for line in readme.lines() {
+        match line.strip_prefix("```") {
+            Some(_) if is_inside => is_inside = false,
+            Some(language) => {
+                is_inside = true;
+                blocks.push((language, String::new()));
+            }
+            None if is_inside => {
+                let (_, text) = blocks.last_mut().unwrap();
+                text.push_str(line);
+                text.push('\n');
+            }
+            None => {}
+        }
+    }
+    blocks
 }
 
 /// The steps of a section: its indented lines.

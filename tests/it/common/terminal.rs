@@ -165,6 +165,22 @@ impl Terminal {
         self.child.id()
     }
 
+    /// Types an answer each time that its prompt appears, until the program ends. Returns its exit status and its screen.
+    pub fn answer(mut self, answers: &[(&str, &str)]) -> (ExitStatus, String) {
+        let mut given = vec![0; answers.len()];
+        while let Ok(chunk) = self.chunks.recv_timeout(TIMEOUT) {
+            self.screen.extend(chunk);
+            for ((prompt, answer), given) in answers.iter().zip(&mut given) {
+                while *given < self.times(prompt) {
+                    self.type_text(answer);
+                    *given += 1;
+                }
+            }
+        }
+        let screen = self.screen();
+        (wait_for_exit(&mut self.child), screen)
+    }
+
     /// Waits until the program ends; returns its exit status and everything it wrote.
     pub fn finish(mut self) -> (ExitStatus, Vec<u8>) {
         let status = wait_for_exit(&mut self.child);

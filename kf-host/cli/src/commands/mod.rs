@@ -28,7 +28,7 @@ pub enum HostCommand {
     #[command(subcommand)]
     Command(command::CommandCommand),
 
-    /// Add, remove, list and build registries
+    /// Add, remove, publish and inspect registries
     #[command(subcommand)]
     Registry(registry::RegistryCommand),
 

@@ -63,7 +63,7 @@ pub use kubernetes::{
     ContainerName, ContinueToken, Group, KindName, Namespace, ObjectName, Plural, Resource, ResourceVersion,
     Subresource, Uid, Version,
 };
-pub use plugin::{AuthorId, CommandGroup, PluginName, RESERVED, RegistryId};
+pub use plugin::{AuthorId, CollectionName, CommandGroup, PluginName, RESERVED, RegistryId};
 
 use crate::text;
 

@@ -48,6 +48,11 @@ name_type!(
     AuthorId, "author name", short_name
 );
 
+name_type!(
+    /// A set of commands that are added together, as in `kf command add @core`; same alphabet as [`PluginName`].
+    CollectionName, "collection name", short_name
+);
+
 impl AuthorId {
     /// The TUF role this author signs with.
     pub fn role(&self) -> String {

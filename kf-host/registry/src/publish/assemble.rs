@@ -3,22 +3,23 @@
 //! The staging folder is not trusted, so everything in it is checked again: the signatures, that it is based on the
 //! published state, and every new version. Then snapshot and timestamp are signed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
-use kf_core::{AuthorId, Digest};
+use kf_core::{AuthorId, Digest, RegistryId};
 use kf_home::lock::try_lock;
 use sigstore_tuf::metadata::{Root, Signature, Snapshot, TargetFile, Targets, Timestamp as TimestampRole};
 use sigstore_tuf::{Error as TufError, TrustedMetadataSet, UpdaterConfig};
 
+use super::approval::approvals;
 use super::current::{Anchor, Current, TIMESTAMP, kept, same_pin};
 use super::keys::{PublicKeys, SigningKey};
 use super::metadata::{self, Authority, Body, Signed, canonical, days, envelope, stamp, to_signed};
-use super::release::{self, Gate, Published, Release};
+use super::release::{self, Details, Gate, Published, Release};
 use super::role::RoleName;
 use super::stage::{is_fresh, is_signed_by_delegation};
-use super::staging::{Staging, max_length};
+use super::staging::{Signers, Staging, max_length};
 use crate::MAX_INDEX_BYTES;
 use crate::error::{Error, Result};
 use crate::index::{self, Index};
@@ -66,6 +67,52 @@ pub fn assemble(input: &AssembleInput<'_>) -> Result<Built> {
     Publication::prepare(input)?.write()
 }
 
+/// A version that would be published.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewVersion {
+    pub version: Published,
+    pub owner: AuthorId,
+    pub details: Details,
+    /// The newest published version that is neither yanked nor blocked.
+    pub baseline: Option<Details>,
+    /// What it may do that the baseline may not, in one line each. If there is any, it needs approvals.
+    pub growth: Vec<String>,
+}
+
+/// What a staging folder would publish, checked like a publication.
+#[derive(Clone, Debug)]
+pub struct Examined {
+    pub registry: RegistryId,
+    /// The staged roles that are not published yet.
+    pub roles: Vec<RoleName>,
+    pub new: Vec<NewVersion>,
+    /// Who has approved the roles in which rights grow.
+    pub approvals: BTreeMap<RoleName, Signers>,
+}
+
+/// Checks a staging folder as a publication does, without the online keys. It changes nothing.
+///
+/// # Errors
+///
+/// Something in the folder would be refused, except for missing approvals; a signature that is missing is one reason.
+pub fn examine(input: &AssembleInput<'_>) -> Result<Examined> {
+    let anchor = Anchor { root: input.pinned_root, keys: input.keys };
+    let current = Current::read(input.published, anchor)?;
+    let staging = input.staging.map(Staging::open).transpose()?;
+    let next = Next::new(input, &current, staging.as_ref())?;
+    if let (None, Some(first)) = (current.root(), next.roots.first()) {
+        anchor.vouch(first)?;
+    }
+    next.check_admins()?;
+    let new = next.check(staging.as_ref())?.new;
+    let registry = match (&staging, &current.index) {
+        (Some(staging), _) => staging.registry().clone(),
+        (None, Some((_, index))) => index.registry.clone(),
+        (None, None) => return Err(Error::Publish("nothing is published and nothing is staged".into())),
+    };
+    Ok(Examined { registry, roles: next.roles(), approvals: next.approvals(&new, staging.as_ref())?, new })
+}
+
 /// A publication that is checked and signed, but not written yet. While it exists, no other can be prepared.
 #[derive(Debug)]
 pub struct Publication {
@@ -97,7 +144,9 @@ impl Publication {
         if let (None, Some(first)) = (current.root(), next.roots.first()) {
             anchor.vouch(first)?;
         }
-        let Checked { plugins, signed, targets } = next.check(staging.as_ref())?;
+        let Checked { new, signed, targets } = next.check(staging.as_ref())?;
+        next.require_approvals(&new, staging.as_ref())?;
+        let plugins = new.into_iter().map(|new| new.version).collect();
         let (snapshot, timestamp) = next.sign()?;
         let files = next.files(targets, &snapshot, &timestamp)?;
 
@@ -157,7 +206,7 @@ struct Next<'a> {
 
 /// The checked versions and files.
 struct Checked {
-    plugins: Vec<Published>,
+    new: Vec<NewVersion>,
     signed: Vec<Published>,
     /// The stored path below `targets/`, and the bytes.
     targets: Vec<(String, Vec<u8>)>,
@@ -200,7 +249,7 @@ impl<'a> Next<'a> {
 
     /// Checks the staged roles against the published state, and the new versions with the gate.
     fn check(&self, staging: Option<&Staging>) -> Result<Checked> {
-        let mut checked = Checked { plugins: Vec::new(), signed: Vec::new(), targets: Vec::new() };
+        let mut checked = Checked { new: Vec::new(), signed: Vec::new(), targets: Vec::new() };
         let index = self.index(staging, &mut checked)?;
         if let Some((_, published)) = &self.current.index
             && published.registry != index.registry
@@ -366,12 +415,77 @@ impl<'a> Next<'a> {
                     release.refuse(format!("{previous} is already published: a new version must be higher"))
                 );
             }
-            release.check(self.input.gate, &entry.ceiling, previous.as_ref())?;
-            checked.plugins.push(release.published(true));
+            let moved = old_target(PartKind::Component).is_some();
+            if !moved {
+                release.check_blocked(&index.blocked)?;
+            }
+            let baseline = self.current.baseline(&name, &entry.yanked, &index.blocked)?;
+            let growth =
+                release.check(self.input.gate, &entry.ceiling, previous.as_ref(), baseline.as_ref())?;
+            checked.new.push(NewVersion {
+                version: release.published(true),
+                owner: id.clone(),
+                details: release.details(),
+                baseline,
+                // Another owner publishes the same files again.
+                growth: if moved { Vec::new() } else { growth },
+            });
             for (path, entry, _) in release.targets()? {
                 if body.target(&path) != Some(&entry) {
                     return Err(refuse(&format!("the entry for {path} does not match the file")));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// The staged roles that are new.
+    fn roles(&self) -> Vec<RoleName> {
+        let root = self.roots.len() > self.current.roots.len();
+        let top = [(root, RoleName::Root), (self.new_targets, RoleName::Targets)];
+        let top = top.into_iter().filter_map(|(new, role)| new.then_some(role));
+        top.chain(self.authors.keys().cloned().map(RoleName::Author)).collect()
+    }
+
+    /// Checks the signatures of root and targets.
+    fn check_admins(&self) -> Result<()> {
+        let root = self.root()?;
+        if let Some(old) = self.old_root() {
+            Authority::in_root(old.body(), "root")?.verify(&root.metadata, "root").map_err(publish_tuf)?;
+        }
+        Authority::in_root(root.body(), "root")?.verify(&root.metadata, "root").map_err(publish_tuf)?;
+        let authority = Authority::in_root(root.body(), "targets")?;
+        authority.verify(&self.targets.metadata, "targets").map_err(publish_tuf)
+    }
+
+    /// Who has approved the roles in which rights grow.
+    fn approvals(
+        &self,
+        new: &[NewVersion],
+        staging: Option<&Staging>,
+    ) -> Result<BTreeMap<RoleName, Signers>> {
+        let admins = Authority::in_root(self.root()?.body(), "targets")?;
+        let grown = new.iter().filter(|new| !new.growth.is_empty());
+        let roles: BTreeSet<RoleName> = grown.map(|new| RoleName::Author(new.owner.clone())).collect();
+        let Some(staging) = staging else { return Ok(BTreeMap::new()) };
+        let signers = roles.into_iter().map(|role| Ok((role.clone(), approvals(staging, &role, &admins)?)));
+        signers.collect()
+    }
+
+    /// Refuses a version whose rights grow without the approval of the admins.
+    fn require_approvals(&self, new: &[NewVersion], staging: Option<&Staging>) -> Result<()> {
+        let approvals = self.approvals(new, staging)?;
+        for version in new.iter().filter(|new| !new.growth.is_empty()) {
+            let role = RoleName::Author(version.owner.clone());
+            if !approvals.get(&role).is_some_and(Signers::enough) {
+                let Published { name, version: number, .. } = version.version.clone();
+                let baseline = version.baseline.as_ref().map(|old| old.manifest.plugin.version.to_string());
+                return Err(Error::Unapproved {
+                    name,
+                    version: number,
+                    baseline: baseline.unwrap_or_else(|| "the versions before it".into()),
+                    growth: in_brief(&version.growth),
+                });
             }
         }
         Ok(())
@@ -605,6 +719,21 @@ impl State<'_> {
         }
         Ok(())
     }
+}
+
+/// The first of many lines, as part of an error.
+fn in_brief(lines: &[String]) -> String {
+    const MAX_LINES: usize = 6;
+    let more = lines.len().saturating_sub(MAX_LINES);
+    let mut brief = lines.iter().take(MAX_LINES).cloned().collect::<Vec<_>>().join("; ");
+    if more > 0 {
+        brief.push_str(&format!("; and {more} more"));
+    }
+    brief
+}
+
+fn publish_tuf(error: TufError) -> Error {
+    Error::Publish(chain(&error))
 }
 
 fn refuse(role: RoleName, reason: &str) -> Error {

@@ -5,9 +5,11 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use super::approval::approve;
 use super::assemble::{AssembleInput, Built, assemble};
 use super::keys::KeyRing;
 use super::release::{Artifacts, Describe, Gate};
+use super::role::RoleName;
 use super::stage::{StageInput, stage};
 use super::staging::sign;
 use crate::error::{Error, Result};
@@ -24,6 +26,8 @@ pub struct BuildInput<'a> {
     pub keys: &'a KeyRing,
     /// The first root as users have pinned it, if it is neither in the reviewed text nor signed with the keys.
     pub pinned_root: Option<&'a [u8]>,
+    /// Whether the admins approve rights that grow.
+    pub approve_grants: bool,
     pub now: Timestamp,
     pub describe: &'a dyn Describe,
     pub gate: &'a dyn Gate,
@@ -53,6 +57,11 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built> {
     for role in &staged.roles {
         for key in input.keys.of(role) {
             sign(&staging, role, key)?;
+        }
+        if let (RoleName::Author(_), true) = (role, input.approve_grants) {
+            for key in &input.keys.targets {
+                approve(&staging, role, key)?;
+            }
         }
     }
     let built = assemble(&AssembleInput {

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use kf_core::manifest::Manifest;
 use kf_core::{AuthorId, Digest, PluginName};
 use kf_home::files;
 use semver::Version;
@@ -20,11 +21,12 @@ use sigstore_tuf::{TrustedMetadataSet, UpdaterConfig};
 
 use super::keys::PublicKeys;
 use super::metadata::{self, Authority, Body, Signed};
-use super::release;
+use super::release::{self, Details};
 use super::stage::{has_holders, same_bytes};
 use crate::MAX_WASM_BYTES;
 use crate::error::{Error, Result};
-use crate::index::{self, Index};
+use crate::index::{self, Block, Index};
+use crate::parts::PartKind;
 use crate::trust::chain;
 
 /// The field of targets with the author roles that the admins vouch for.
@@ -203,12 +205,44 @@ impl Current {
 
     /// The newest published version of a command, by any author.
     pub(super) fn newest(&self, name: &PluginName) -> Option<Version> {
-        let paths = self.authors.values().flat_map(|role| role.body().targets.keys());
-        paths
-            .filter_map(|path| release::parse_path(path))
-            .filter(|(found, _, _)| found == name)
-            .map(|(_, version, _)| version)
-            .max()
+        self.components(name).map(|(version, _)| version).max()
+    }
+
+    /// The newest published version of a command that is neither yanked nor blocked, by any author.
+    pub(super) fn baseline(
+        &self,
+        name: &PluginName,
+        yanked: &[Version],
+        blocked: &[Block],
+    ) -> Result<Option<Details>> {
+        let is_offered = |version: &Version, component: &TargetFile| {
+            let sha256 = metadata::sha256(&component.hashes);
+            !yanked.contains(version) && !blocked.iter().any(|block| Some(block.sha256) == sha256)
+        };
+        let offered = self.components(name).filter(|(version, component)| is_offered(version, component));
+        let Some((version, component)) = offered.max_by(|(one, _), (other, _)| one.cmp(other)) else {
+            return Ok(None);
+        };
+        let read = |kind: PartKind| {
+            let path = kind.path(name, &version);
+            let entry =
+                self.target(&path).ok_or_else(|| Error::Publish(format!("{path} is not published")))?;
+            self.read_target(&path, entry)
+        };
+        Ok(Some(Details {
+            manifest: Manifest::from_bytes(&read(PartKind::Manifest)?)?,
+            commands: read(PartKind::Commands)?,
+            wasm_bytes: component.length,
+        }))
+    }
+
+    /// Every published version of a command with its component, by any author.
+    pub(super) fn components(&self, name: &PluginName) -> impl Iterator<Item = (Version, &TargetFile)> {
+        let targets = self.authors.values().flat_map(|role| &role.body().targets);
+        targets.filter_map(move |(path, target)| {
+            let (found, version, kind) = release::parse_path(path)?;
+            (found == *name && kind == PartKind::Component).then_some((version, target))
+        })
     }
 }
 

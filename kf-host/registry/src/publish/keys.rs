@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use aws_lc_rs::pkcs8::Document;
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use kf_core::AuthorId;
 use kf_home::files;
 use kf_home::trusted::{self, OwnPath};
@@ -72,22 +72,22 @@ impl SigningKey {
 
     /// The signature of `bytes`, in hexadecimal.
     pub fn sign(&self, bytes: &[u8]) -> String {
-        hex(self.pair.sign(bytes).as_ref())
+        hex::encode(self.pair.sign(bytes))
     }
 
     fn from_pair(pair: Ed25519KeyPair) -> Result<Self> {
-        let public = metadata::key(&hex(pair.public_key().as_ref()))?;
+        let public = metadata::key(&hex::encode(pair.public_key()))?;
         let id = metadata::key_id(&public)?;
         Ok(Self { pair, public, id })
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+/// Whether `signature`, in hexadecimal, is that of `bytes` by an Ed25519 key.
+pub(super) fn is_signature(key: &Key, bytes: &[u8], signature: &str) -> bool {
+    let (Ok(public), Ok(signature)) = (hex::decode(&key.keyval.public), hex::decode(signature)) else {
+        return false;
+    };
+    key.scheme == "ed25519" && UnparsedPublicKey::new(&ED25519, public).verify(bytes, &signature).is_ok()
 }
 
 /// The public keys of one role, and its threshold.

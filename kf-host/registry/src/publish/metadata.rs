@@ -25,6 +25,9 @@ use crate::trust::chain;
 
 const SPEC_VERSION: &str = "1.0.31";
 
+/// Our own field in the root: who holds each key, by key id.
+pub(super) const HOLDERS: &str = "x-kf-holders";
+
 /// The top-level roles, in the order in which a client loads them.
 pub(super) const TOP_LEVEL: [&str; 4] = ["root", "timestamp", "snapshot", "targets"];
 
@@ -32,7 +35,7 @@ pub(super) const TOP_LEVEL: [&str; 4] = ["root", "timestamp", "snapshot", "targe
 pub(super) struct Head<'a> {
     version: &'a mut u64,
     expires: &'a mut Timestamp,
-    extra: &'a mut BTreeMap<String, Value>,
+    pub(super) extra: &'a mut BTreeMap<String, Value>,
 }
 
 /// The signed content of a role.
@@ -236,6 +239,12 @@ pub(super) fn check_root(root: &Root) -> Result<()> {
     TOP_LEVEL.iter().try_for_each(|role| Authority::in_root(root, role)?.check(role))
 }
 
+/// Who holds each key of a root, by key id, as far as the root says so.
+pub(super) fn holders(root: &Root) -> BTreeMap<String, String> {
+    let names = root.extra.get(HOLDERS).cloned().unwrap_or_default();
+    serde_json::from_value(names).unwrap_or_default()
+}
+
 /// An Ed25519 public key, given as 64 hexadecimal digits.
 pub(super) fn key(public: &str) -> Result<Key> {
     from_fields(json!({ "keytype": "ed25519", "scheme": "ed25519", "keyval": { "public": public } }))
@@ -243,6 +252,11 @@ pub(super) fn key(public: &str) -> Result<Key> {
 
 pub(super) fn key_id(key: &Key) -> Result<String> {
     key.key_id().map_err(publish)
+}
+
+/// A key id as a file name. In TUF it may be any text; here it must be a digest.
+pub(super) fn file_safe(keyid: &str) -> Result<String> {
+    Ok(Digest::parse(keyid)?.to_string())
 }
 
 pub(super) fn signature(keyid: &str, sig: &str) -> Result<Signature> {

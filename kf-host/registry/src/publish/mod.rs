@@ -27,6 +27,7 @@
 //! Each new version passes a *gate*, when it is staged and when it is assembled: the author owns the name, the version is
 //! higher than all published ones, and the caller's [`Gate`] accepts it (a supported ABI, rights within the ceiling).
 
+mod approval;
 mod assemble;
 mod build;
 mod changes;
@@ -36,15 +37,19 @@ mod keys;
 mod metadata;
 mod release;
 mod role;
+mod root_draft;
 mod stage;
 mod staging;
+pub mod verify;
 
-pub use assemble::{AssembleInput, Built, Publication, assemble};
+pub use approval::approve;
+pub use assemble::{AssembleInput, Built, Examined, NewVersion, Publication, assemble, examine};
 pub use build::{BuildInput, build};
 pub use changes::Change;
 pub use key_file::{EncryptedKey, KeyFile};
 pub use keys::{Holders, KeyRing, PublicKeys, SigningKey};
-pub use release::{Artifacts, Describe, Gate, Published, Submission};
+pub use release::{Artifacts, Describe, Details, Gate, Published, Submission};
 pub use role::RoleName;
+pub use root_draft::{FirstRoot, PublicKey, RootDraft, TopRole};
 pub use stage::{StageInput, Staged, stage};
 pub use staging::{Review, Signers, Staging, sign};

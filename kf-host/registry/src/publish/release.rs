@@ -13,6 +13,7 @@ use sigstore_tuf::metadata::TargetFile;
 
 use super::metadata;
 use crate::error::{Error, Result};
+use crate::index::Block;
 use crate::parts::PartKind;
 
 /// The files of a published version.
@@ -29,6 +30,8 @@ pub struct Submission<'a> {
     pub commands: &'a Value,
     /// The newest version published so far.
     pub previous: Option<&'a Version>,
+    /// The newest published version that is neither yanked nor blocked.
+    pub baseline: Option<&'a Details>,
 }
 
 /// Decides whether a new version may be published.
@@ -37,14 +40,29 @@ pub struct Submission<'a> {
 /// ABI, the component, and whether the requested rights are within the ceiling. It is called when a version is
 /// staged and again when it is assembled, because it may have been staged with another gate.
 pub trait Gate {
-    /// `Err` is the reason, in one line.
-    fn check(&self, submission: &Submission<'_>) -> Result<(), String>;
+    /// What the version may do that the [baseline](Submission::baseline) may not, in one line each: the admins must
+    /// [approve](super::approve()) it. The first version of a command has none, because the admins set its ceiling.
+    ///
+    /// # Errors
+    ///
+    /// Why the version must not be published, in one line.
+    fn check(&self, submission: &Submission<'_>) -> Result<Vec<String>, String>;
 }
 
-impl<F: Fn(&Submission<'_>) -> Result<(), String>> Gate for F {
-    fn check(&self, submission: &Submission<'_>) -> Result<(), String> {
+impl<F: Fn(&Submission<'_>) -> Result<Vec<String>, String>> Gate for F {
+    fn check(&self, submission: &Submission<'_>) -> Result<Vec<String>, String> {
         self(submission)
     }
+}
+
+/// What users see of a version, to compare two of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Details {
+    pub manifest: Manifest,
+    /// `command.json`.
+    pub commands: Vec<u8>,
+    /// The size of the component in bytes.
+    pub wasm_bytes: u64,
 }
 
 /// Gets the command tree of a component.
@@ -178,21 +196,45 @@ impl Release {
         published(&self.manifest, &self.wasm, new)
     }
 
+    /// Refuses a component that is blocked.
+    pub(super) fn check_blocked(&self, blocked: &[Block]) -> Result<()> {
+        let sha256 = Digest::of(&self.wasm);
+        match blocked.iter().find(|block| block.sha256 == sha256) {
+            Some(block) => Err(self.refuse(format!("its component is blocked: {}", block.reason))),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn details(&self) -> Details {
+        Details {
+            manifest: self.manifest.clone(),
+            commands: self.commands.clone(),
+            wasm_bytes: self.wasm.len() as u64,
+        }
+    }
+
     /// Calls the gate.
     pub(super) fn check(
         &self,
         gate: &dyn Gate,
         ceiling: &Permissions,
         previous: Option<&Version>,
-    ) -> Result<()> {
+        baseline: Option<&Details>,
+    ) -> Result<Vec<String>> {
         let name = &self.manifest.plugin.name;
         let commands: Value = serde_json::from_slice(&self.commands)
             .map_err(|e| Error::invalid(format!("command.json of {name}"), e))?;
         if commands.get("format").and_then(Value::as_u64) != Some(1) {
             return Err(self.refuse("command.json has no \"format\": 1".into()));
         }
-        let submission =
-            Submission { manifest: &self.manifest, ceiling, wasm: &self.wasm, commands: &commands, previous };
+        let submission = Submission {
+            manifest: &self.manifest,
+            ceiling,
+            wasm: &self.wasm,
+            commands: &commands,
+            previous,
+            baseline,
+        };
         gate.check(&submission).map_err(|reason| self.refuse(reason))
     }
 

@@ -17,7 +17,7 @@ use super::release::{self, Artifact, Artifacts, Describe, Gate, Published};
 use super::role::RoleName;
 use super::staging::Draft;
 use crate::error::{Error, Result};
-use crate::index::{self, Entry, Index};
+use crate::index::{self, Block, Entry, Index};
 use crate::parts::PartKind;
 use crate::source::{Author, Plugin, Source};
 
@@ -260,7 +260,12 @@ impl Stage<'_> {
         };
         let published = artifact.published(true);
         let release = artifact.with(commands);
-        release.check(self.input.gate, &plugin.ceiling, previous.as_ref())?;
+        if !is_published {
+            release.check_blocked(&blocked(self.source))?;
+        }
+        let baseline = self.current.baseline(&plugin.name, &plugin.yanked, &blocked(self.source))?;
+        // Growth needs an approval later, but may be staged.
+        release.check(self.input.gate, &plugin.ceiling, previous.as_ref(), baseline.as_ref())?;
         let owner = RoleName::Author(plugin.owner.clone());
         if !self.wanted(&owner) {
             return Err(release.refuse(format!("{owner} is not among the roles to stage")));
@@ -414,6 +419,10 @@ pub(super) fn has_holders(authority: &Authority, holders: &Holders) -> Result<bo
     Ok(authority.role.threshold == holders.threshold && authority.keys.keys().eq(theirs.iter()))
 }
 
+fn blocked(source: &Source) -> Vec<Block> {
+    source.plugins.values().flat_map(|plugin| plugin.blocked.clone()).collect()
+}
+
 fn index_bytes(source: &Source) -> Result<Vec<u8>> {
     let index = Index {
         format: Format,
@@ -432,7 +441,8 @@ fn index_bytes(source: &Source) -> Result<Vec<u8>> {
                 (plugin.name.clone(), entry)
             })
             .collect(),
-        blocked: source.plugins.values().flat_map(|plugin| plugin.blocked.clone()).collect(),
+        blocked: blocked(source),
+        collections: source.registry.collections.clone(),
     };
     metadata::pretty(&index)
 }

@@ -7,6 +7,7 @@
 //! staging.json              the format, the registry and the staged roles
 //! roles/ROLE.json           the content to sign, in full: TUF's `signed` object
 //! signatures/ROLE/KEYID     one key's signature of it, in hexadecimal
+//! approvals/ROLE/KEYID      one admin's approval of rights that grow, in hexadecimal
 //! targets/PATH              new files, under their published names
 //! published/ROLE.json       the published version of ROLE, and the current root and targets
 //! published/plugins.json    the published index
@@ -31,7 +32,7 @@ use sigstore_tuf::metadata::{Metadata, Root, Signature, Targets};
 use sigstore_tuf::{Key, TrustedMetadataSet, UpdaterConfig};
 
 use super::changes::{Change, changes};
-use super::current::Current;
+use super::current::{Anchor, Current};
 use super::keys::SigningKey;
 use super::metadata::{self, Authority, Body, Signed, canonical, envelope};
 use super::release;
@@ -43,7 +44,7 @@ use crate::trust::chain;
 
 const FORMAT: u64 = 1;
 const MAX_STAGING_JSON_BYTES: u64 = 1024 * 1024;
-const MAX_SIGNATURE_BYTES: u64 = 16 * 1024;
+pub(super) const MAX_SIGNATURE_BYTES: u64 = 16 * 1024;
 const PUBLISHED_INDEX: &str = "plugins.json";
 
 #[derive(Serialize, Deserialize)]
@@ -126,13 +127,11 @@ impl Draft {
     }
 }
 
-/// In TUF a key id may be any text. Here it must be a digest, which is safe as a file name.
 fn signature_path(role: &RoleName, keyid: &str) -> Result<PathBuf> {
-    let keyid = Digest::parse(keyid)?.to_string();
-    Ok(Path::new("signatures").join(role.to_string()).join(keyid))
+    Ok(Path::new("signatures").join(role.to_string()).join(metadata::file_safe(keyid)?))
 }
 
-fn signature_bytes(sig: &str) -> Vec<u8> {
+pub(super) fn signature_bytes(sig: &str) -> Vec<u8> {
     format!("{sig}\n").into_bytes()
 }
 
@@ -198,7 +197,7 @@ impl Staging {
                 serde_json::from_slice(&bytes).map_err(|e| Error::invalid(path.display().to_string(), e))?;
             roles.insert(role.clone(), signed);
         }
-        for folder in ["roles", "signatures"] {
+        for folder in ["roles", "signatures", "approvals"] {
             for name in names(&dir.join(folder))? {
                 let role = name.strip_suffix(".json").unwrap_or(&name);
                 if !role.parse().is_ok_and(|role: RoleName| roles.contains_key(&role)) {
@@ -210,6 +209,68 @@ impl Staging {
             }
         }
         Ok(Self { dir: dir.to_owned(), registry: json.registry, roles })
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The authority for the targets role in the published root.
+    pub(super) fn admins(&self) -> Result<Authority> {
+        let roots = self.roots()?;
+        let root = roots.first().ok_or_else(|| Error::Publish("no root".into()))?;
+        Authority::in_root(root, "targets")
+    }
+
+    /// Who holds each key, by key id, as far as the roots and the delegations say so.
+    pub fn holders(&self) -> Result<BTreeMap<String, String>> {
+        let mut holders: BTreeMap<String, String> =
+            self.roots()?.iter().flat_map(metadata::holders).collect();
+        let published = self.base_targets()?.map(|published| published.body().clone());
+        for targets in [published, self.staged_targets()?].into_iter().flatten() {
+            for role in targets.delegations.iter().flat_map(|delegations| &delegations.roles) {
+                let name = role.name.strip_prefix("author-").unwrap_or(&role.name);
+                holders.extend(role.keyids.iter().map(|id| (id.clone(), name.to_owned())));
+            }
+        }
+        Ok(holders)
+    }
+
+    /// Checks that it is based on the registry published in `published`, which is verified from the pinned root. What
+    /// [`Staging::review`] shows as changed is only true of a folder that passes.
+    pub fn check_base(&self, published: &Path, pinned_root: Option<&[u8]>) -> Result<()> {
+        let current = Current::read(published, Anchor { root: pinned_root, keys: None })?;
+        let refuse = |what: &str| {
+            Err(Error::Publish(format!(
+                "{} was staged against a different {what} than the one in {}: stage it again",
+                self.dir.display(),
+                published.display()
+            )))
+        };
+        let targets = current.targets.as_ref().map(|targets| &targets.bytes);
+        if self.base_of(&RoleName::Root)?.as_ref() != current.root().map(|root| &root.bytes) {
+            return refuse("root");
+        }
+        if self.base_of(&RoleName::Targets)?.as_ref() != targets {
+            return refuse("targets role");
+        }
+        if self.base(PUBLISHED_INDEX, MAX_INDEX_BYTES)?.as_ref()
+            != current.index.as_ref().map(|(bytes, _)| bytes)
+        {
+            return refuse("index");
+        }
+        for role in self.roles() {
+            if let RoleName::Author(id) = role
+                && self.base_of(role)?.as_ref() != current.authors.get(id).map(|author| &author.bytes)
+            {
+                return refuse(&format!("role {role}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn staged_targets(&self) -> Result<Option<Targets>> {
+        self.roles.get(&RoleName::Targets).map(parse_unsigned).transpose()
     }
 
     /// The registry that it is for.
@@ -276,12 +337,17 @@ impl Staging {
         self.review(role)
     }
 
+    /// Whether `key` may sign a staged role.
+    pub fn may_sign(&self, role: &RoleName, key: &SigningKey) -> Result<bool> {
+        Ok(self.accepted(role)?.iter().any(|authority| authority.id_of(key.public()).is_some()))
+    }
+
     fn key_id(&self, role: &RoleName, key: &Key) -> Result<String> {
         let accepted = self.accepted(role)?;
         let found = accepted.iter().find_map(|authority| authority.id_of(key));
-        found.map(str::to_owned).ok_or_else(|| {
-            let id = metadata::key_id(key).unwrap_or_default();
-            Error::Publish(format!("key {id} is not authorized to sign {role}"))
+        found.map(str::to_owned).ok_or_else(|| Error::NotAuthorized {
+            keyid: metadata::key_id(key).unwrap_or_default(),
+            role: role.to_string(),
         })
     }
 
@@ -322,12 +388,19 @@ impl Staging {
             RoleName::Root => roots.iter().map(|root| Authority::in_root(root, "root")).collect(),
             RoleName::Targets => {
                 let root = roots.last().ok_or_else(|| Error::Publish("no root".into()))?;
-                Ok(vec![Authority::in_root(root, "targets")?])
+                let new = Authority::in_root(root, "targets")?;
+                // Clients see a new root first. If the published role is not valid under it, the new role must be valid
+                // under both roots.
+                let published = self.base_targets()?;
+                if published.is_some_and(|published| new.verify(&published.metadata, "targets").is_err()) {
+                    return self.accepted(role);
+                }
+                Ok(vec![new])
             }
             RoleName::Author(_) => {
-                let targets = match self.roles.get(&RoleName::Targets) {
-                    Some(signed) => Some(parse_unsigned(signed)?),
-                    None => self.base_targets()?,
+                let targets = match self.staged_targets()? {
+                    Some(staged) => Some(staged),
+                    None => self.base_targets()?.map(|published| published.body().clone()),
                 };
                 let authority =
                     targets.and_then(|targets| Authority::in_targets(&targets, &role.to_string()));
@@ -365,7 +438,7 @@ impl Staging {
         Ok(roots)
     }
 
-    fn base_targets(&self) -> Result<Option<Targets>> {
+    fn base_targets(&self) -> Result<Option<Signed<Targets>>> {
         let Some(bytes) = self.base(&RoleName::Targets.file(), max_length(&RoleName::Targets))? else {
             return Ok(None);
         };
@@ -375,7 +448,7 @@ impl Staging {
                 Error::Publish(format!("invalid published targets in the staging: {}", chain(&e)))
             })?;
         }
-        Ok(Some(targets.body().clone()))
+        Ok(Some(targets))
     }
 
     /// The published version of `role`.
@@ -396,8 +469,7 @@ impl Staging {
 
     /// The index in the staged targets role.
     fn staged_index(&self) -> Result<Option<Vec<u8>>> {
-        let Some(signed) = self.roles.get(&RoleName::Targets) else { return Ok(None) };
-        let targets: Targets = parse_unsigned(signed)?;
+        let Some(targets) = self.staged_targets()? else { return Ok(None) };
         let Some(entry) = targets.target(index::PATH) else { return Ok(None) };
         self.target(index::PATH, entry.length, metadata::sha256(&entry.hashes), MAX_INDEX_BYTES).map(Some)
     }
@@ -454,7 +526,7 @@ pub(super) fn max_length(role: &RoleName) -> u64 {
 }
 
 /// The names in a folder, sorted; none if it does not exist. Hidden files, as file managers leave behind, are skipped.
-fn names(dir: &Path) -> Result<Vec<String>> {
+pub(super) fn names(dir: &Path) -> Result<Vec<String>> {
     let entries = match fs_err::read_dir(dir) {
         Ok(entries) => entries,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

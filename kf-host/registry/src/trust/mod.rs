@@ -28,12 +28,14 @@ use jiff::Timestamp;
 use kf_core::manifest::Manifest;
 use kf_core::{Digest, Kind, RegistryId};
 use kf_home::Home;
+use serde_json::Value;
+use sigstore_tuf::metadata::Role;
 use sigstore_tuf::{Error as TufError, Repository, Updater, UpdaterConfig};
 
 use self::state::{CachingRepository, Memory, OfflineRepository, State};
 use self::view::part;
 use crate::error::{Error, Result};
-use crate::index::{Origin, Resolved, View};
+use crate::index::{Origin, Resolved, View, signed_at};
 use crate::parts::{Part, PartKind};
 use crate::registries::Registry;
 use crate::transport::{Deadline, Failure, Progress, Transport, Url};
@@ -133,7 +135,29 @@ pub struct RoleStatus {
     /// `root`, `timestamp`, `snapshot`, `targets` or `author-X`.
     pub name: String,
     pub version: u64,
+    /// When it was signed, if it says so.
+    pub signed: Option<Timestamp>,
     pub expires: Timestamp,
+}
+
+/// How much of the lifetime of a role is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    Fresh,
+    /// More than half of it has passed: it is time to sign again.
+    HalfPassed,
+    Expired,
+}
+
+impl RoleStatus {
+    pub fn life(&self, now: Timestamp) -> Life {
+        if self.expires < now {
+            return Life::Expired;
+        }
+        let is_half_passed =
+            self.signed.is_some_and(|signed| now.duration_since(signed) > self.expires.duration_since(now));
+        if is_half_passed { Life::HalfPassed } else { Life::Fresh }
+    }
 }
 
 /// A registry that was refreshed, or loaded from its last refresh.
@@ -242,6 +266,15 @@ fn open(
     Ok(Session { registry: id.clone(), updater, view, deadline, fetch_limit: options.fetch_limit })
 }
 
+fn status(name: &str, extra: &BTreeMap<String, Value>, role: &impl Role) -> RoleStatus {
+    RoleStatus {
+        name: name.to_owned(),
+        version: role.version(),
+        signed: signed_at(extra),
+        expires: role.expires(),
+    }
+}
+
 impl Session {
     /// The commands that the registry offers.
     pub fn view(&self) -> &View {
@@ -251,16 +284,14 @@ impl Session {
     /// The roles of the registry, from the root down, with their age.
     pub fn roles(&self) -> Vec<RoleStatus> {
         let trusted = self.updater.trusted();
-        let role =
-            |name: &str, version: u64, expires: Timestamp| RoleStatus { name: name.into(), version, expires };
-        let mut roles = vec![role("root", trusted.root().version, trusted.root().expires)];
-        roles.extend(trusted.timestamp().map(|r| role("timestamp", r.version, r.expires)));
-        roles.extend(trusted.snapshot().map(|r| role("snapshot", r.version, r.expires)));
-        roles.extend(trusted.targets_role("targets").map(|r| role("targets", r.version, r.expires)));
+        let mut roles = vec![status("root", &trusted.root().extra, trusted.root())];
+        roles.extend(trusted.timestamp().map(|role| status("timestamp", &role.extra, role)));
+        roles.extend(trusted.snapshot().map(|role| status("snapshot", &role.extra, role)));
+        roles.extend(trusted.targets_role("targets").map(|role| status("targets", &role.extra, role)));
         let owners: BTreeSet<String> = self.view.plugins.values().map(|p| p.entry.owner.role()).collect();
         roles.extend(owners.iter().filter_map(|owner| {
             let found = trusted.targets_role(owner)?;
-            Some(role(owner, found.version, found.expires))
+            Some(status(owner, &found.extra, found))
         }));
         roles
     }

@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use kf_core::{Digest, PluginName, RegistryId};
 use semver::Version;
 use serde::Deserialize;
-use serde_json::Value;
 use sigstore_tuf::metadata::{TargetFile, Targets};
 use sigstore_tuf::{Error as TufError, Updater};
 
@@ -14,7 +13,7 @@ use super::state::is_behind;
 use super::{from_tuf, ready};
 use crate::MAX_INDEX_BYTES;
 use crate::error::{Error, Result};
-use crate::index::{self, Index, Listed, Release, View};
+use crate::index::{self, Index, Listed, Release, View, signed_at};
 use crate::parts::{Part, PartKind, Parts, Program, Runtime};
 
 /// Reads the index and every owner's role into a [`View`].
@@ -66,7 +65,6 @@ pub(super) fn view(id: &RegistryId, updater: &mut Updater, now: Timestamp) -> Re
         return Err(untrusted("timestamp, snapshot or targets is missing".into()));
     };
     let expires = timestamp.expires.min(snapshot.expires).min(top.expires).min(trusted.root().expires);
-    let signed_at = |extra: &BTreeMap<String, Value>| extra.get(index::SIGNED_AT)?.as_str()?.parse().ok();
     let all = [&trusted.root().extra, &timestamp.extra, &snapshot.extra, &top.extra];
     let latest: Option<Timestamp> = all.iter().filter_map(|extra| signed_at(extra)).max();
     if let Some(signed) = latest.filter(|signed| is_behind(now, *signed)) {
@@ -77,6 +75,7 @@ pub(super) fn view(id: &RegistryId, updater: &mut Updater, now: Timestamp) -> Re
         registry: id.clone(),
         plugins,
         blocked: index.blocked,
+        collections: index.collections,
         snapshot: snapshot.version,
         expires,
         signed,

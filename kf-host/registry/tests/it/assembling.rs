@@ -63,7 +63,7 @@ fn stop_everywhere(
     online: &[&SigningKey],
     resume: impl Fn(&[(PathBuf, Vec<u8>)]) -> bool,
 ) {
-    let gate = |_: &Submission<'_>| Ok(());
+    let gate = |_: &Submission<'_>| Ok(Vec::new());
     let prepare = |online: &[&SigningKey]| fixture.prepare_with(Some(staging), now, online, &gate);
     let before = format!("{staging}-before");
     fs_err::create_dir_all(fixture.path(&before)).unwrap();

@@ -126,7 +126,7 @@ impl Fixture {
     }
 
     pub(crate) fn build(&self, now: Timestamp) -> Result<Built> {
-        self.build_with(now, &|_: &Submission<'_>| Ok(()))
+        self.build_with(now, &|_: &Submission<'_>| Ok(Vec::new()))
     }
 
     pub(crate) fn build_with(&self, now: Timestamp, gate: &dyn publish::Gate) -> Result<Built> {
@@ -134,7 +134,7 @@ impl Fixture {
     }
 
     pub(crate) fn build_describing(&self, now: Timestamp, describe: &dyn publish::Describe) -> Result<Built> {
-        self.build_by(now, describe, &|_: &Submission<'_>| Ok(()))
+        self.build_by(now, describe, &|_: &Submission<'_>| Ok(Vec::new()))
     }
 
     fn build_by(
@@ -149,6 +149,7 @@ impl Fixture {
             published: &self.path("published"),
             keys: &self.keys,
             pinned_root: self.pinned().as_deref(),
+            approve_grants: false,
             now,
             describe,
             gate,
@@ -179,7 +180,7 @@ impl Fixture {
             pinned_root: self.pinned().as_deref(),
             now,
             describe: &describe,
-            gate: &|_: &Submission<'_>| Ok(()),
+            gate: &|_: &Submission<'_>| Ok(Vec::new()),
         })
     }
 
@@ -199,7 +200,7 @@ impl Fixture {
 
     pub(crate) fn prepare(&self, staging: Option<&str>, now: Timestamp) -> Result<Publication> {
         let online = [&self.keys.snapshot, &self.keys.timestamp];
-        self.prepare_with(staging, now, &online, &|_: &Submission<'_>| Ok(()))
+        self.prepare_with(staging, now, &online, &|_: &Submission<'_>| Ok(Vec::new()))
     }
 
     pub(crate) fn prepare_with(

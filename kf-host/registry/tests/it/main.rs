@@ -8,6 +8,7 @@
 
 mod assembling;
 mod built_in;
+mod editing;
 mod fixture;
 mod install;
 mod programs;

@@ -189,6 +189,7 @@ fn view(releases: BTreeMap<Version, Release>) -> View {
     View {
         registry: RegistryId::parse("team").unwrap(),
         plugins: BTreeMap::from([(PluginName::parse("train").unwrap(), listed)]),
+        collections: BTreeMap::new(),
         blocked: Vec::<Block>::new(),
         snapshot: 1,
         expires: start(),

@@ -224,9 +224,10 @@ fn build(fixture: &Fixture, pinned_root: Option<&[u8]>) -> kf_registry::Result<p
         published: &fixture.path("published"),
         keys: &fixture.keys,
         pinned_root,
+        approve_grants: false,
         now: later(),
         describe: &|_: &kf_core::PluginName, _: &[u8]| Ok(b"{\"format\":1,\"commands\":[]}".to_vec()),
-        gate: &|_: &Submission<'_>| Ok(()),
+        gate: &|_: &Submission<'_>| Ok(Vec::new()),
     })
 }
 
@@ -298,7 +299,7 @@ impl Fixture {
             pinned_root: None,
             now: later(),
             describe: &|_: &kf_core::PluginName, _: &[u8]| Err("not asked".to_owned()),
-            gate: &|_: &Submission<'_>| Ok(()),
+            gate: &|_: &Submission<'_>| Ok(Vec::new()),
         });
         refused(staged, "cannot trust the first root");
     }
@@ -320,7 +321,7 @@ fn first_publication_needs_trusted_root() {
             online: &[&fixture.keys.snapshot, &fixture.keys.timestamp],
             expiry: source.registry.expiry,
             now: start(),
-            gate: &|_: &Submission<'_>| Ok(()),
+            gate: &|_: &Submission<'_>| Ok(Vec::new()),
         })
     };
     refused(assemble(None, None), "cannot trust the first root");

@@ -24,8 +24,8 @@ fn replace(root: &mut Value, role: &str, old: &SigningKey, new: &SigningKey) {
     root["keys"].as_object_mut().unwrap().remove(old.id());
 }
 
-fn gate(_: &Submission<'_>) -> Result<(), String> {
-    Ok(())
+fn gate(_: &Submission<'_>) -> Result<Vec<String>, String> {
+    Ok(Vec::new())
 }
 
 #[test]

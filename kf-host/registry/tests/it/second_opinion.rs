@@ -110,13 +110,17 @@ fn python_tuf_accepts_what_is_staged_signed_and_assembled() {
     fixture.stage_only(Some(&["root"]), None, "root", now).unwrap();
     fixture.sign_all("root");
     let online = [&fixture.keys.snapshot, old, &new];
-    fixture.prepare_with(Some("root"), now, &online, &|_: &Submission<'_>| Ok(())).unwrap().write().unwrap();
+    fixture
+        .prepare_with(Some("root"), now, &online, &|_: &Submission<'_>| Ok(Vec::new()))
+        .unwrap()
+        .write()
+        .unwrap();
     fixture.artifact("hello", "0.2.0", b"\0asm hello 2");
     fixture.stage_only(Some(&["author-alice"]), None, "alices", now).unwrap();
     fixture.sign_all("alices");
     let online = [&fixture.keys.snapshot, &new];
     fixture
-        .prepare_with(Some("alices"), now, &online, &|_: &Submission<'_>| Ok(()))
+        .prepare_with(Some("alices"), now, &online, &|_: &Submission<'_>| Ok(Vec::new()))
         .unwrap()
         .write()
         .unwrap();

@@ -651,7 +651,7 @@ fn online_keys_must_be_those_of_the_root() {
         (&[snapshot, timestamp, &stranger], "is neither a snapshot nor a timestamp key"),
     ];
     for (online, words) in cases {
-        let gate = |_: &Submission<'_>| Ok(());
+        let gate = |_: &Submission<'_>| Ok(Vec::new());
         refused(fixture.prepare_with(Some("staging"), later(), online, &gate), words);
     }
     assert_eq!(tree(&fixture.path("published")), before);

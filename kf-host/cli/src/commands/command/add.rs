@@ -8,8 +8,8 @@ use kf_command::install::Installer;
 use kf_command::installed::Named;
 use kf_command::local;
 use kf_command::remove;
-use kf_core::PluginName;
 use kf_core::failure::{Failure, Result};
+use kf_core::{CollectionName, PluginName, RegistryId};
 use kf_registry::index::{Request, Resolved};
 
 use crate::app::App;
@@ -23,7 +23,7 @@ use crate::show::plan::{self, AnswerArgs};
 /// nothing is added unless `--accept` gives the digest of exactly these commands and rights.
 #[derive(Debug, Args)]
 pub struct AddArgs {
-    /// Commands to add: `train`, with a version `train@1.4`, from one registry `team/train`, or a component `./train.wasm`
+    /// Commands to add: `train`, with a version `train@1.4`, from one registry `team/train`, a collection `@core`, or a component `./train.wasm`
     #[arg(required = true, value_name = "[REGISTRY/]NAME[@VERSION]", add = ArgValueCompleter::new(known::available))]
     names: Vec<String>,
 
@@ -32,14 +32,15 @@ pub struct AddArgs {
 }
 
 pub fn run(app: &App, args: &AddArgs) -> Result<()> {
+    let mut installer = plan::installer(app);
     let mut wanted: Vec<(&String, Target)> = Vec::new();
     for word in &args.names {
-        let next = Target::parse(word)?;
-        if !wanted.iter().any(|(_, wanted)| *wanted == next) && !next.enable_built_in(app)? {
-            wanted.push((word, next));
+        for next in targets(app, &mut installer, word)? {
+            if !wanted.iter().any(|(_, wanted)| *wanted == next) && !next.enable_built_in(app)? {
+                wanted.push((word, next));
+            }
         }
     }
-    let mut installer = plan::installer(app);
     // All registries are refreshed and all names checked before anything is locked or downloaded.
     let resolved = wanted
         .into_iter()
@@ -62,6 +63,21 @@ pub fn run(app: &App, args: &AddArgs) -> Result<()> {
     batch::install(app, &installer, prepared, &args.answer, |added| {
         Ok(app.ui.data_line(&format!("Added {} {}", added.name, added.version))?)
     })
+}
+
+/// What a word on the command line names: one command, or those of a collection that are not added yet.
+fn targets(app: &App, installer: &mut Installer<'_>, word: &str) -> Result<Vec<Target>> {
+    let (registry, collection) = match (word.strip_prefix('@'), word.split_once("/@")) {
+        (Some(collection), _) => (None, collection),
+        (None, Some((registry, collection))) => (Some(RegistryId::parse(registry)?), collection),
+        (None, None) => return Ok(vec![Target::parse(word)?]),
+    };
+    let collection = CollectionName::parse(collection)?;
+    let (wanted, installed) = installer.collection(registry.as_ref(), &collection)?;
+    for name in installed {
+        app.ui.note(&format!("{name} is already added"));
+    }
+    Ok(wanted.into_iter().map(Target::Request).collect())
 }
 
 /// Refuses a name that is specified twice: the locks are held until all commands are added.

@@ -59,14 +59,11 @@ fn print(app: &App, checked: &Checked) -> Result<()> {
 }
 
 fn to_json(checked: &Checked) -> Value {
-    let findings = checked.findings.iter().map(
-        |Finding { place, message, remedy }| json!({ "place": place, "message": message, "remedy": remedy }),
-    );
     json!({
         "format": 1,
         "ok": checked.findings.is_empty(),
         "plugin": checked.plugin,
         "bytes": checked.bytes,
-        "findings": findings.collect::<Vec<_>>(),
+        "findings": checked.findings.iter().map(Finding::to_json).collect::<Vec<_>>(),
     })
 }

@@ -1,8 +1,8 @@
 //! `kf plugin`: what authors do before a command is published.
 
 mod check;
-mod keygen;
-mod passphrase;
+pub mod keygen;
+pub mod passphrase;
 mod sign;
 
 use clap::Subcommand;

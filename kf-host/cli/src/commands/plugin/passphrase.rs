@@ -1,7 +1,7 @@
 //! The passphrase of a key, from the terminal or from a file descriptor.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use kf_core::Kind;
@@ -23,13 +23,27 @@ pub struct PassphraseArgs {
 impl PassphraseArgs {
     /// Reads a key, with its passphrase if it is encrypted.
     pub fn key(&self, app: &App, path: &Path) -> Result<SigningKey> {
-        match KeyFile::read(path)? {
-            KeyFile::Plain(key) => Ok(key),
-            KeyFile::Encrypted(key) => {
-                let prompt = format!("Passphrase of {}:", path.display());
-                Ok(key.decrypt(&self.passphrase(app, &prompt, "use the key")?)?)
-            }
-        }
+        self.read(app, path, &mut None)
+    }
+
+    /// Reads several keys. From a file descriptor, one passphrase is for all of them.
+    pub fn keys(&self, app: &App, paths: &[PathBuf]) -> Result<Vec<SigningKey>> {
+        let mut known = None;
+        paths.iter().map(|path| self.read(app, path, &mut known)).collect()
+    }
+
+    fn read(&self, app: &App, path: &Path, known: &mut Option<SecretString>) -> Result<SigningKey> {
+        let encrypted = match KeyFile::read(path)? {
+            KeyFile::Plain(key) => return Ok(key),
+            KeyFile::Encrypted(encrypted) => encrypted,
+        };
+        let passphrase = match known.take() {
+            Some(passphrase) => passphrase,
+            None => self.passphrase(app, &format!("Passphrase of {}:", path.display()), "use the key")?,
+        };
+        let key = encrypted.decrypt(&passphrase)?;
+        *known = self.passphrase_fd.map(|_| passphrase);
+        Ok(key)
     }
 
     /// The passphrase of a new key, which is typed twice.

@@ -4,9 +4,10 @@ use clap::Args;
 use kf_command::publish::{describe, gate};
 use kf_core::PluginName;
 use kf_core::failure::Result;
-use kf_registry::publish::{self, BuildInput, KeyRing, Published, Submission};
+use kf_registry::publish::{self, BuildInput, KeyRing, Submission};
 use kf_registry::source::Source;
 
+use super::publish::show;
 use super::read_root;
 use crate::app::App;
 use crate::args::RESERVED;
@@ -37,6 +38,10 @@ pub struct BuildArgs {
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     root: Option<PathBuf>,
 
+    /// Approve versions that may do more than the version before
+    #[arg(long)]
+    approve_grants: bool,
+
     /// Generate the keys if the folder does not exist; for tests and first steps
     #[arg(long)]
     create_keys: bool,
@@ -50,17 +55,12 @@ pub fn run(app: &App, args: &BuildArgs) -> Result<()> {
         published: &args.out,
         keys: &keys(args)?,
         pinned_root: root.as_deref(),
+        approve_grants: args.approve_grants,
         now: App::now(),
         describe: &|name: &PluginName, wasm: &[u8]| describe(name, wasm, app.reporter().as_ref()),
         gate: &|submission: &Submission<'_>| gate(submission, &RESERVED),
     })?;
-    for Published { name, version, sha256, new } in &built.signed {
-        let done = if *new { "published" } else { "re-signed" };
-        app.ui.note(&format!("{done} {name} {version} (sha256 {})", sha256.short()));
-    }
-    app.ui.data_line(&built.root.display().to_string())?;
-    app.ui.note(&format!("root sha256 {}", built.root_sha256));
-    Ok(())
+    show(app, &built)
 }
 
 fn keys(args: &BuildArgs) -> Result<KeyRing> {

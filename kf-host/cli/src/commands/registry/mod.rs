@@ -1,11 +1,23 @@
-//! `kf registry`: add, remove, list and build registries.
+//! `kf registry`: registries to add commands from, and what their admins do.
 
+mod accept;
 mod add;
 mod build;
+mod delegate;
+mod folders;
+mod init;
+mod key;
+mod lint;
 mod list;
+mod publish;
 mod remove;
+mod sign;
+mod stage;
+mod status;
+mod verify;
+mod withdraw;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use kf_core::Kind;
@@ -18,6 +30,23 @@ pub enum RegistryCommand {
     Add(add::AddArgs),
     Remove(remove::RemoveArgs),
     List(list::ListArgs),
+    Status(status::StatusArgs),
+
+    Init(init::InitArgs),
+    /// Add, remove and rotate signing keys
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    Delegate(delegate::DelegateArgs),
+    Yank(withdraw::YankArgs),
+    Unyank(withdraw::UnyankArgs),
+    Block(withdraw::BlockArgs),
+    Unblock(withdraw::UnblockArgs),
+    Lint(lint::LintArgs),
+    Stage(stage::StageArgs),
+    Sign(sign::SignArgs),
+    Accept(accept::AcceptArgs),
+    Publish(publish::PublishArgs),
+    Verify(verify::VerifyArgs),
     Build(build::BuildArgs),
 }
 
@@ -26,8 +55,31 @@ pub fn run(app: &App, command: &RegistryCommand) -> Result<()> {
         RegistryCommand::Add(args) => add::run(app, args),
         RegistryCommand::Remove(args) => remove::run(app, args),
         RegistryCommand::List(args) => list::run(app, args),
+        RegistryCommand::Status(args) => status::run(app, args),
+        RegistryCommand::Init(args) => init::run(app, args),
+        RegistryCommand::Key(command) => key::run(app, command),
+        RegistryCommand::Delegate(args) => delegate::run(app, args),
+        RegistryCommand::Yank(args) => withdraw::yank(app, args),
+        RegistryCommand::Unyank(args) => withdraw::unyank(app, args),
+        RegistryCommand::Block(args) => withdraw::block(app, args),
+        RegistryCommand::Unblock(args) => withdraw::unblock(app, args),
+        RegistryCommand::Lint(args) => lint::run(app, args),
+        RegistryCommand::Stage(args) => stage::run(app, args),
+        RegistryCommand::Sign(args) => sign::run(app, args),
+        RegistryCommand::Accept(args) => accept::run(app, args),
+        RegistryCommand::Publish(args) => publish::run(app, args),
+        RegistryCommand::Verify(args) => verify::run(app, args),
         RegistryCommand::Build(args) => build::run(app, args),
     }
+}
+
+/// Prints the files of the index that were changed.
+fn changed(app: &App, files: &[PathBuf]) -> Result<()> {
+    for file in files {
+        app.ui.data_line(&file.display().to_string())?;
+    }
+    app.ui.note("next: review the change, then `kf registry stage`");
+    Ok(())
 }
 
 /// Reads the root metadata that a flag names.
