@@ -442,24 +442,6 @@ fn registry_cannot_publish_reserved_name() {
     assert!(!work.path().join("published").exists());
 }
 
-/// A registry with another version of `hello`, optionally with permissions.
-fn registry_with_hello(version: &str, rules: &str, out: &std::path::Path) {
-    let work = tempfile::tempdir().unwrap();
-    let (index, artifacts) = (work.path().join("index"), registry::only("hello", work.path()));
-    registry::copy(&registry::index(), &index);
-    let manifest = artifacts.join("hello/plugin.toml");
-    let text = fs_err::read_to_string(&manifest).unwrap();
-    fs_err::write(
-        &manifest,
-        text.replace("version = \"0.1.0\"", &format!("version = \"{version}\"")) + rules,
-    )
-    .unwrap();
-    let entry = index.join("plugins/hello.toml");
-    let text = fs_err::read_to_string(&entry).unwrap();
-    fs_err::write(&entry, text + &rules.replace("permissions", "ceiling")).unwrap();
-    build(&index, &artifacts, out);
-}
-
 const READ_PODS: &str = r#"
 [[permissions.kubernetes]]
 apiGroups = [""]
@@ -481,7 +463,7 @@ fn upgrade_asks_only_for_new_rights() {
     hello 0.1.0 is up to date
     ");
 
-    registry_with_hello("0.2.0", "", out.path());
+    registry::publish_hello("0.2.0", "", "", out.path());
     kf_snapshot!(home.run(["command", "upgrade"]), @"
     exit: 0
     ----- stdout -----
@@ -505,7 +487,7 @@ fn upgrade_asks_only_for_new_rights() {
     all commands are up to date
     ");
 
-    registry_with_hello("0.3.0", READ_PODS, out.path());
+    registry::publish_hello("0.3.0", READ_PODS, "", out.path());
     kf_snapshot!(home.run(["command", "upgrade", "hello", "--dry-run"]), @"
     exit: 0
     ----- stdout -----

@@ -141,6 +141,15 @@ fn publish_needs_online_keys() {
     error: key [HOME]/none.pem does not exist
     ");
     registry.run(&registry.publisher, publish).success();
+    let elsewhere = format!("{publish} --published elsewhere");
+    kf_snapshot!(refused(&registry, &registry.publisher, &elsewhere), @"
+    exit: 5
+    ----- stdout -----
+    ----- stderr -----
+    error: no registry is published in elsewhere
+    hint: kf registry publish STAGING --key FILE
+    ");
+    assert!(!registry.path("elsewhere").exists());
 }
 
 #[test]
@@ -330,4 +339,35 @@ fn collection_is_added_as_a_whole() {
     ----- stderr -----
     error: invalid collection name ``: must be 2 to 40 characters long
     ");
+}
+
+#[test]
+fn mirror_is_verified_like_the_registry() {
+    let registry = published();
+    let Registry { bob, user, .. } = &registry;
+    let add = |from: &str| {
+        format!("kf registry add team \"file://$PWD/{from}\" --root published/metadata/1.root.json")
+    };
+    registry.run(bob, &add("published")).success();
+    let mirror = registry.run(bob, "kf registry mirror team mirror").success();
+    assert!(mirror.stderr.contains("1 command, 1 version; "), "{}", mirror.transcript());
+    let again = registry.run(bob, "kf registry mirror team mirror").success();
+    assert!(again.stderr.contains("wrote 0 files"), "{}", again.transcript());
+    registry.run(user, &add("mirror")).success();
+    registry.run(user, "kf command add hello").success();
+    kf_snapshot!(refused(&registry, bob, "kf registry mirror team other --only unknown"), @"
+    exit: 5
+    ----- stdout -----
+    ----- stderr -----
+    error: command unknown not found in registry team
+    hint: `kf command list --available` shows what can be added
+    ");
+    kf_snapshot!(refused(&registry, bob, "kf registry mirror nowhere other"), @"
+    exit: 5
+    ----- stdout -----
+    ----- stderr -----
+    error: registry nowhere is not configured
+    hint: kf registry add nowhere URL --root root.json
+    ");
+    assert!(!registry.path("other").exists());
 }

@@ -47,6 +47,7 @@ fn packages_depend_only_on_allowed_packages() {
         ("cluster", vec!["kf-core", "kf-home"]),
         ("sandbox", vec!["kf-core"]),
         ("command", vec!["kf-cluster", "kf-core", "kf-home", "kf-registry", "kf-sandbox"]),
+        ("site", vec!["kf-command", "kf-core", "kf-home", "kf-registry"]),
         ("built-in", vec!["kf-registry"]),
         (
             "cli",
@@ -58,6 +59,7 @@ fn packages_depend_only_on_allowed_packages() {
                 "kf-home",
                 "kf-registry",
                 "kf-sandbox",
+                "kf-site",
             ],
         ),
     ]);
@@ -92,6 +94,7 @@ fn packages_do_not_compile_forbidden_dependencies() {
         ("kf-cluster", vec!["wasmtime", "wasmtime-wasi", "wasmparser", "clap", "sigstore-tuf"]),
         ("kf-sandbox", vec!["kube", "k8s-openapi", "hyper", "rustls", "clap", "sigstore-tuf"]),
         ("kf-command", vec!["clap"]),
+        ("kf-site", vec!["clap"]),
     ]);
     for (package, names) in forbidden {
         let compiled = compiled_for(package);

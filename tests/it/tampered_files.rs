@@ -97,6 +97,9 @@ fn home() -> Home {
         fs_err::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     };
     write(&format!("{DATA}/slots/hello.json"), r#"{"format": 1, "name": "hello", "answered_by": "hello"}"#);
+    write(&format!("{DATA}/previous/hello.json"), r#"{"format": 1, "name": "hello", "entries": []}"#);
+    // Certificates are for addresses with TLS, and this registry is a folder.
+    write(".config/kf/registries/kubeflow/ca.pem", "");
     write(".local/state/kf/selection/namespaces.json", r#"{"format": 1, "clusters": []}"#);
     write(".local/state/kf/audit.jsonl", "");
     home
@@ -140,6 +143,8 @@ fn trusted(home: &Home) -> Vec<TrustedFile> {
     vec![
         trusted(at(&format!("{DATA}/receipts/hello.json")), &hello, 0),
         trusted(at(&format!("{DATA}/slots/hello.json")), &hello, 0),
+        trusted(at(&format!("{DATA}/previous/hello.json")), &["command", "rollback", "hello"], 5),
+        trusted(at(".config/kf/registries/kubeflow/ca.pem"), &upgrade, 0),
         trusted(compiled, &hello, 0),
         trusted(at(".config/kf/registries/kubeflow/registry.toml"), &upgrade, 0),
         trusted(at(".config/kf/registries/kubeflow/root.json"), &upgrade, 0),

@@ -25,7 +25,7 @@ use crate::show::report;
 use crate::show::wrap::width;
 use crate::ui::guest::GuestUi;
 use crate::ui::{ColorChoice, Ui, escape};
-use crate::{preparse, unknown, usage};
+use crate::{notice, preparse, unknown, usage};
 
 /// Runs a command line, shows its errors, and returns the exit code.
 pub fn run(ui: &Ui, words: Vec<OsString>) -> u8 {
@@ -131,7 +131,11 @@ fn run_added(ui: &Ui, words: &[OsString], name: &str) -> Result<u8, RunError> {
     let flags = RunArgs::from_arg_matches(deepest)?;
     let guest = argv::guest_words(&installed.tree, own, env::text);
     let typed = argv::guest_command_line(words.get(1..).unwrap_or_default());
-    execute(&app, &installed, &flags, guest, typed).map_err(with_ui(&app.ui))
+    let code = execute(&app, &installed, &flags, guest, typed).map_err(with_ui(&app.ui))?;
+    if code == exit::OK {
+        notice::show(&app);
+    }
+    Ok(code)
 }
 
 fn find(app: &App, name: &str) -> Result<Installed> {

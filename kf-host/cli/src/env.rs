@@ -29,6 +29,10 @@ pub const KF_COMPLETE: &str = "KF_COMPLETE";
 /// The time limit, in seconds, for completing names in the cluster; by default 2. kf's tests raise it, so
 /// that they do not depend on the load of the machine.
 pub const KF_COMPLETE_TIMEOUT: &str = "KF_COMPLETE_TIMEOUT";
+/// Any value disables the notice of newer versions.
+pub const KF_NO_UPDATE_NOTICE: &str = "KF_NO_UPDATE_NOTICE";
+/// Set by CI systems.
+pub const CI: &str = "CI";
 /// Any value disables colour (no-color.org).
 pub const NO_COLOR: &str = "NO_COLOR";
 /// The user's login shell.
@@ -46,8 +50,17 @@ const LOCALE: [&str; 3] = ["LC_ALL", "LC_CTYPE", "LANG"];
 
 /// Variables that configure kf itself. Commands cannot declare them for arguments: the value would be
 /// passed to the guest.
-pub const OWN_VARIABLES: [&str; 8] =
-    [KF_HOME, KF_NAMESPACE, KF_AUDIT_LOG, KF_BACKTRACE, KF_LOG, KF_BROWSER, KF_COMPLETE, KF_COMPLETE_TIMEOUT];
+pub const OWN_VARIABLES: [&str; 9] = [
+    KF_HOME,
+    KF_NAMESPACE,
+    KF_AUDIT_LOG,
+    KF_BACKTRACE,
+    KF_LOG,
+    KF_BROWSER,
+    KF_COMPLETE,
+    KF_COMPLETE_TIMEOUT,
+    KF_NO_UPDATE_NOTICE,
+];
 
 /// The variable, unless it is unset or empty.
 pub fn var(name: &str) -> Option<OsString> {

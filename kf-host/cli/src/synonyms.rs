@@ -48,7 +48,9 @@ const BELOW: &[(&str, Synonyms)] = &[
             ("list", &["ls", "installed"]),
             ("list --available", &["search", "find", "available"]),
             ("describe", &["info", "show", "inspect"]),
-            ("upgrade", &["update", "outdated"]),
+            ("upgrade", &["update"]),
+            ("rollback", &["undo", "revert", "downgrade"]),
+            ("verify", &["check", "audit"]),
         ],
     ),
     (

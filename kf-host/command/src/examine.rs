@@ -64,6 +64,27 @@ pub fn examine(
     ceiling: &Bound<'_>,
     reserved: &Reserved,
 ) -> Result<Examined, ExamineError> {
+    let examined = examine_texts(manifest, command_json, ceiling, reserved)?;
+    let inspection = kf_sandbox::inspect(wasm)?;
+    let declared = manifest.plugin.abi.to_string();
+    if inspection.abi != manifest.plugin.abi {
+        return Err(ExamineError::Abi { found: inspection.abi.to_string(), declared });
+    }
+    inspection.check_imports(granted(&examined.rights, &examined.tree))?;
+    Ok(examined)
+}
+
+/// The same without the component: what a release says about itself.
+///
+/// # Errors
+///
+/// The manifest or the command tree is invalid, or exceeds the ceiling or the reserved flags.
+pub fn examine_texts(
+    manifest: &Manifest,
+    command_json: &[u8],
+    ceiling: &Bound<'_>,
+    reserved: &Reserved,
+) -> Result<Examined, ExamineError> {
     let rights = Rights::parse(&manifest.permissions).map_err(ExamineError::Rules)?;
     match ceiling {
         Bound::Permissions(ceiling) => {
@@ -85,12 +106,6 @@ pub fn examine(
     }
     let tree = CommandTree::from_json(command_json)?;
     reserved::check(&tree, reserved)?;
-    let inspection = kf_sandbox::inspect(wasm)?;
-    let declared = manifest.plugin.abi.to_string();
-    if inspection.abi != manifest.plugin.abi {
-        return Err(ExamineError::Abi { found: inspection.abi.to_string(), declared });
-    }
-    inspection.check_imports(granted(&rights, &tree))?;
     Ok(Examined { rights, tree })
 }
 

@@ -13,7 +13,9 @@ fn after_registry_error(error: &Error) -> Option<String> {
     const LIST: &str = "`kf command list --available` shows what can be added";
     Some(match error {
         Error::NoRegistry(id) => format!("kf registry add {id} URL --root root.json"),
-        Error::RegistryExists(id) => format!("kf registry remove {id}"),
+        Error::RegistryExists(id) => format!("kf registry set-url {id} URL… sets its addresses"),
+        Error::Unauthenticated { registry, .. } => format!("kf registry login {registry}"),
+        Error::Tampered { .. } => "kf command verify".to_owned(),
         Error::UnknownPlugin { nearest, .. } => match nearest.first() {
             Some(name) => format!("did you mean {name}? `kf command list --available` shows all"),
             None => LIST.to_owned(),

@@ -11,12 +11,14 @@ use jiff::Timestamp;
 use kf_core::abi::is_supported;
 use kf_core::tree::PathArguments;
 use kf_core::{CollectionName, Failure, Kind, Permissions, PluginName, RegistryId};
+use kf_home::Home;
 use kf_home::lock::NameLock;
 use kf_registry::built_in;
 use kf_registry::index::{Origin, Request, Resolved, Want};
-use kf_registry::parts::Program;
+use kf_registry::parts::{Part, Program};
+use kf_registry::previous::{self, Previous};
 use kf_registry::receipt::{self, Receipt};
-use kf_registry::registries;
+use kf_registry::registries::{self, Registry};
 use kf_registry::store::Store;
 use kf_registry::trust::{self, Fetched, Options, Session};
 use semver::VersionReq;
@@ -29,6 +31,8 @@ use crate::plan::{Change, New, Old, Plan, SignerChange};
 use crate::reporter::Reporter;
 use crate::reserved::Reserved;
 use crate::rights::Rights;
+use crate::rollback;
+use crate::updates;
 
 /// The command line to add a registry, for hints.
 pub const ADD_REGISTRY: &str = "kf registry add NAME URL --root root.json";
@@ -40,6 +44,8 @@ pub struct Installer<'a> {
     reporter: Arc<dyn Reporter>,
     now: Timestamp,
     sessions: BTreeMap<RegistryId, Session>,
+    /// Whether nothing is fetched: registries are as of their last refresh, and files come from the store.
+    offline: bool,
     /// Registries that could not be refreshed, with kind, message and hint, so that none is tried twice.
     failed: BTreeMap<RegistryId, (Kind, String, Option<String>)>,
 }
@@ -60,7 +66,25 @@ impl<'a> Installer<'a> {
         reporter: Arc<dyn Reporter>,
         now: Timestamp,
     ) -> Self {
-        Self { commands, reserved, reporter, now, sessions: BTreeMap::new(), failed: BTreeMap::new() }
+        let (sessions, failed) = (BTreeMap::new(), BTreeMap::new());
+        Self { commands, reserved, reporter, now, sessions, offline: false, failed }
+    }
+
+    /// Fetches nothing from now on.
+    #[must_use]
+    pub fn offline(self) -> Self {
+        Self { offline: true, ..self }
+    }
+
+    pub fn is_offline(&self) -> bool {
+        self.offline
+    }
+
+    /// Uses a registry that was refreshed in another way, and fetches its files from there.
+    #[must_use]
+    pub fn with_session(mut self, session: Session) -> Self {
+        self.sessions.insert(session.view().registry.clone(), session);
+        self
     }
 
     /// The release for a request to add. A command keeps the registry that it was added from, and is downgraded only if the
@@ -184,7 +208,7 @@ impl<'a> Installer<'a> {
         Ok((fetched, examined))
     }
 
-    /// Fetches and examines a release; none if exactly this is installed.
+    /// Fetches and examines a release; none if exactly this is installed, and its files are intact.
     pub fn prepare(&mut self, resolved: &Resolved) -> Result<Option<Prepared>, Failure> {
         let (lock, receipt, old) = self.lock(&resolved.name)?;
         if let (Some(receipt), Some(old)) = (&receipt, &old)
@@ -195,7 +219,7 @@ impl<'a> Installer<'a> {
             let rights = Rights::parse(permissions).map_err(|error| invalid_receipt(receipt, &error))?;
             // So is its command tree.
             let offer = offer(resolved, rights, permissions, old.paths.clone());
-            if Plan::new(Some(old), offer).change == Change::Unchanged {
+            if Plan::new(Some(old), offer).change == Change::Unchanged && self.is_stored(receipt) {
                 return Ok(None);
             }
         }
@@ -245,6 +269,12 @@ impl<'a> Installer<'a> {
         Ok((prepared.plan.change != Change::Unchanged).then_some(prepared))
     }
 
+    /// Whether the store has the files of a receipt, undamaged.
+    fn is_stored(&self, receipt: &Receipt) -> bool {
+        receipt.origin.is_built_in()
+            || Store::open(self.commands.home).is_ok_and(|store| rollback::stored(&store, receipt).is_ok())
+    }
+
     /// Locks the name, and reads what is installed under it.
     fn lock(&self, name: &PluginName) -> Result<(NameLock, Option<Receipt>, Option<Old>), Failure> {
         let lock = NameLock::try_acquire(self.commands.home, name)?;
@@ -292,6 +322,11 @@ impl<'a> Installer<'a> {
         let compiled =
             code::compile(self.reporter.as_ref(), &store, name.as_str(), digest, fetched.program())?;
         let receipt = Receipt::new(fetched, Some(compiled), self.now)?;
+        let ran = self.commands.named(name)?.answers.map(|ran| match ran.origin {
+            Origin::BuiltIn { .. } => Previous::BuiltIn,
+            Origin::Registry { .. } | Origin::Local { .. } => Previous::Added(Box::new(ran)),
+        });
+        previous::record(home, lock, &receipt, ran)?;
         receipt::write(home, lock, &receipt)?;
         Ok(receipt)
     }
@@ -338,7 +373,11 @@ impl<'a> Installer<'a> {
             if let Some((kind, message, hint)) = self.failed.get(id) {
                 return Err(Failure::new(*kind, message.clone()).maybe_hint(hint.clone()));
             }
-            match refresh(self.commands, id, self.reporter.as_ref(), self.now) {
+            let session = match self.offline {
+                true => cached(self.commands, id, self.now),
+                false => refresh(self.commands, id, self.reporter.as_ref(), self.now),
+            };
+            match session {
                 Ok(session) => drop(self.sessions.insert(id.clone(), session)),
                 Err(error) => {
                     let hint = error.first_hint().map(str::to_owned);
@@ -351,6 +390,9 @@ impl<'a> Installer<'a> {
     }
 
     fn fetch(&mut self, resolved: &Resolved) -> Result<Fetched, Failure> {
+        if self.offline {
+            return from_store(self.commands.home, resolved);
+        }
         let label = format!("fetching {} {}", resolved.name, resolved.version);
         let _step = self.reporter.begin(&label);
         let registry = resolved.origin.registry().cloned();
@@ -360,6 +402,31 @@ impl<'a> Installer<'a> {
     }
 }
 
+/// The state of a registry as of its last refresh. Nothing is fetched.
+pub fn cached(commands: Commands<'_>, id: &RegistryId, now: Timestamp) -> Result<Session, Failure> {
+    let registry = registries::load(commands.home, commands.built_in, id)?;
+    Ok(trust::cached(commands.home, &registry, now)?)
+}
+
+/// The files of a release that was installed before.
+fn from_store(home: &Home, resolved: &Resolved) -> Result<Fetched, Failure> {
+    let Resolved { name, version, .. } = resolved;
+    if !home.store().is_dir() {
+        let message = format!("cannot add {name} {version} without fetching it: the store is empty");
+        return Err(Failure::new(Kind::Unreachable, message));
+    }
+    let store = Store::open(home)?;
+    let read = |part: Part| Ok::<_, kf_registry::Error>((part.kind, store.read(part.kind, part.sha256)?));
+    let files = resolved.parts.iter().map(read).collect::<Result<_, _>>().map_err(|error| {
+        let kind = match error.kind() {
+            Kind::Untrusted => Kind::Untrusted,
+            _ => Kind::Unreachable,
+        };
+        Failure::new(kind, format!("cannot add {name} {version} without fetching it: {error}"))
+    })?;
+    Ok(Fetched::new(resolved.clone(), files)?)
+}
+
 /// Refreshes a registry and reports progress.
 pub fn refresh(
     commands: Commands<'_>,
@@ -367,8 +434,18 @@ pub fn refresh(
     reporter: &dyn Reporter,
     now: Timestamp,
 ) -> Result<Session, Failure> {
-    let Commands { home, built_in } = commands;
-    let registry = registries::load(home, built_in, id)?;
+    let registry = registries::load(commands.home, commands.built_in, id)?;
+    refresh_from(commands, &registry, reporter, now)
+}
+
+/// The same for a registry with other addresses than the configured ones.
+pub fn refresh_from(
+    commands: Commands<'_>,
+    registry: &Registry,
+    reporter: &dyn Reporter,
+    now: Timestamp,
+) -> Result<Session, Failure> {
+    let (Commands { home, built_in }, id) = (commands, &registry.id);
     let _span = tracing::info_span!("refresh", registry = %id, urls = ?registry.urls).entered();
     let step: Arc<dyn crate::reporter::Step> = reporter.begin(&format!("refreshing registry {id}")).into();
     let mut options = Options::at(now);
@@ -382,8 +459,15 @@ pub fn refresh(
             }
         })
     };
-    let session = trust::refresh(home, &registry, &options)?;
+    let session = trust::refresh(home, registry, &options)?;
     built_in::update_blocks(home, built_in, session.view())?;
+    updates::record(commands, session.view());
+    for mirror in session.mirrors() {
+        if let Some(why) = &mirror.why {
+            let (url, state) = (&mirror.url, mirror.state.as_str());
+            reporter.warn(&format!("mirror {url} of registry {id} is {state}: {why}"));
+        }
+    }
     Ok(session)
 }
 
@@ -407,7 +491,7 @@ fn offer(resolved: &Resolved, rights: Rights, permissions: &Permissions, paths: 
 }
 
 /// Whether a release upgrades a built-in command: it is by the same author and not older.
-fn is_upgrade(built_in: &Receipt, offered: &Resolved) -> bool {
+pub(crate) fn is_upgrade(built_in: &Receipt, offered: &Resolved) -> bool {
     offered.version >= built_in.version && offered.origin.shares_signer(&built_in.origin)
 }
 

@@ -105,7 +105,7 @@ fn with_decision(receipt: Receipt, decision: &Decision) -> Receipt {
 
 /// Whether the built-in command runs instead of the added one: it is a newer version by the same author, from a kf that was
 /// updated later.
-fn supersedes(built_in: &Receipt, added: &Receipt) -> bool {
+pub(crate) fn supersedes(built_in: &Receipt, added: &Receipt) -> bool {
     built_in.blocked.is_none()
         && built_in.version > added.version
         && built_in.origin.shares_signer(&added.origin)

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use kf_core::{Failure, PluginName};
+use kf_core::{Digest, Failure, PluginName};
 use kf_home::lock::NameLock;
 use kf_registry::built_in;
+use kf_registry::previous;
 use kf_registry::receipt::{self, Receipt};
 use kf_registry::store::Store;
 use kf_registry::{Error, replacement};
@@ -72,16 +73,22 @@ pub fn restore(commands: Commands<'_>, name: &PluginName) -> Result<Restored, Fa
     Ok(Restored { answers: commands.named(name)?.answers, removed })
 }
 
-/// Deletes stored files that no command uses. If a receipt cannot be read, nothing is deleted: it may need any of them.
+/// Deletes stored files that neither a command nor the version before it uses. If a receipt cannot be read, nothing is
+/// deleted: it may need any of them.
 pub fn sweep(commands: Commands<'_>) -> Result<(), Failure> {
     let mut in_use = Vec::new();
     for (_, named) in commands.list()? {
         let Ok(named) = named else { return Ok(()) };
-        let receipts = named.answers.into_iter().chain(named.other);
-        in_use.extend(
-            receipts.flat_map(|receipt| receipt.parts.iter().map(|part| part.sha256).collect::<Vec<_>>()),
-        );
+        in_use.extend(named.answers.into_iter().chain(named.other).flat_map(|receipt| digests(&receipt)));
+    }
+    for name in previous::names(commands.home)? {
+        let Ok(kept) = previous::receipts(commands.home, &name) else { return Ok(()) };
+        in_use.extend(kept.iter().flat_map(digests));
     }
     Store::open(commands.home)?.sweep(&|digest| in_use.contains(&digest), MIN_AGE)?;
     Ok(())
+}
+
+fn digests(receipt: &Receipt) -> Vec<Digest> {
+    receipt.parts.iter().map(|part| part.sha256).collect()
 }

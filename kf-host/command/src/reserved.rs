@@ -20,6 +20,9 @@ pub struct Reserved {
 /// The prefix of the variables that a command may read.
 pub const VARIABLE_PREFIX: &str = "KF_";
 
+/// The prefix of the variables with tokens of registries.
+const TOKEN_PREFIX: &str = "KF_REGISTRY_";
+
 /// The first reserved flag or variable that a command tree uses.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TreeFault {
@@ -58,7 +61,7 @@ fn check_variable(argument: &Argument, variable: &str, reserved: &Reserved) -> R
     if !variable.starts_with(VARIABLE_PREFIX) {
         return Err(TreeFault::Variable { argument, variable });
     }
-    if reserved.variables.contains(&variable.as_str()) {
+    if reserved.variables.contains(&variable.as_str()) || variable.starts_with(TOKEN_PREFIX) {
         return Err(TreeFault::OwnVariable { argument, variable });
     }
     if matches!(value, ValueType::File | ValueType::Directory | ValueType::NameOrFile) {
@@ -106,6 +109,7 @@ mod tests {
         };
         assert!(reads("AWS_SECRET_ACCESS_KEY").unwrap_err().to_string().contains("AWS_SECRET_ACCESS_KEY"));
         reads("KF_TRAIN_NODES").unwrap();
+        assert!(matches!(reads("KF_REGISTRY_TEAM_TOKEN"), Err(TreeFault::OwnVariable { .. })));
     }
 
     #[test]

@@ -6,6 +6,8 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::text;
+
 /// Why a document is invalid. `what` names it: a path, or `plugin.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
@@ -15,7 +17,10 @@ pub enum FormatError {
     Newer { what: String, found: u64, supported: u64 },
 }
 
-/// The whole message of a parser, with its excerpt of the document.
+/// A parser repeats values of any length.
+const MAX_PARSER_MESSAGE_BYTES: usize = 4096;
+
+/// The message of a parser, with its excerpt of the document.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ParserMessage(String);
@@ -25,8 +30,10 @@ impl FormatError {
         let message = reason.to_string().trim().to_owned();
         Self::Invalid {
             what: what.into(),
-            reason: on_one_line(&message),
-            source: message.contains('\n').then_some(ParserMessage(message)),
+            reason: text::shortened_line(&on_one_line(&message)),
+            source: message
+                .contains('\n')
+                .then(|| ParserMessage(text::truncated(message, MAX_PARSER_MESSAGE_BYTES))),
         }
     }
 
@@ -126,6 +133,17 @@ mod tests {
         assert!(!line.contains('\n'));
         assert!(error.source().unwrap().to_string().contains("2 | nam = 'a'"));
         assert!(parse_json::<Document>("x.json", b"{", 2).unwrap_err().source().is_none());
+    }
+
+    #[test]
+    fn long_value_is_not_repeated_in_full() {
+        use std::error::Error as _;
+        let name = "n".repeat(100_000);
+        let json = parse_json::<Document>("x.json", format!("{{\"{name}\":1}}").as_bytes(), 2).unwrap_err();
+        assert!(json.to_string().len() < 2000, "{}", json.to_string().len());
+        let toml = parse_toml::<Document>("x.toml", &format!("{name} = 1"), 2).unwrap_err();
+        assert!(toml.to_string().len() < 2000, "{}", toml.to_string().len());
+        assert!(toml.source().unwrap().to_string().len() < 5000);
     }
 
     #[test]

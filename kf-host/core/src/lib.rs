@@ -17,6 +17,7 @@ pub mod kinds;
 pub mod manifest;
 pub mod names;
 pub mod nearest;
+pub mod no_proxy;
 pub mod ownership;
 pub mod permissions;
 pub mod pod_http;

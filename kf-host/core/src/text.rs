@@ -58,9 +58,9 @@ pub fn escaped(text: &str, keep: &[char]) -> String {
     safe
 }
 
-/// [`escaped`], in one line.
+/// [`escaped`], in one line. The middle of a very long one is omitted.
 pub fn escaped_line(text: &str) -> String {
-    escaped(&text.split_whitespace().collect::<Vec<_>>().join(" "), &[])
+    shortened_line(&escaped(&text.split_whitespace().collect::<Vec<_>>().join(" "), &[]))
 }
 
 /// The longest line that [`one_line`] returns, in characters.
@@ -89,6 +89,16 @@ pub fn one_line(text: &str) -> String {
         }
     }
     line
+}
+
+/// A line without the middle if it is longer than 1000 characters. What is kept is not changed.
+pub fn shortened_line(line: &str) -> String {
+    if line.chars().count() <= MAX_LINE_CHARS {
+        return line.to_owned();
+    }
+    let tail: Vec<char> = line.chars().rev().take(MAX_LINE_CHARS - MAX_HEAD_CHARS - " … ".len()).collect();
+    let head: String = line.chars().take(MAX_HEAD_CHARS).collect();
+    format!("{head} … {}", tail.into_iter().rev().collect::<String>())
 }
 
 /// The beginning of a line, and as many of the last words as fit.
@@ -145,6 +155,17 @@ mod tests {
         assert_eq!(truncated("x".repeat(8), 8), "x".repeat(8));
         let cut = truncated("ä".repeat(8), 9);
         assert_eq!(cut, "ääää…");
+    }
+
+    #[test]
+    fn long_line_loses_only_its_middle() {
+        let shown = escaped_line(&format!("begin {} end", "ä".repeat(70_000)));
+        assert!(shown.chars().count() <= MAX_LINE_CHARS, "{}", shown.len());
+        assert!(
+            shown.starts_with("begin ä") && shown.contains("ä … ä") && shown.ends_with("ä end"),
+            "{shown}"
+        );
+        assert_eq!(shortened_line("short\tand  kept"), "short\tand  kept");
     }
 
     #[test]

@@ -6,9 +6,9 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Component, Path};
 
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{Mode, OFlags, open, openat};
 use rustix::io::Errno;
 use serde::Serialize;
 
@@ -57,17 +57,58 @@ pub(crate) fn to_json(path: &Path, value: &impl Serialize) -> Result<Vec<u8>> {
 /// Reads a regular file of at most `max` bytes, or `None` if it does not exist. A link is refused, but the file
 /// may have been written by any user and must not be trusted. For trusted files see [`trusted`](crate::trusted).
 pub fn read_regular_file(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
-    let not_plain = || Error::UnsafePath { path: path.to_owned(), reason: Unsafe::NotAFile };
-    let file = match open(path, OFlags::RDONLY | REGULAR_FILE, Mode::empty()) {
-        Ok(file) => File::from(file),
-        Err(Errno::NOENT) => return Ok(None),
-        Err(Errno::LOOP | Errno::NXIO | Errno::ISDIR) => return Err(not_plain()),
-        Err(errno) => return Err(Error::reading(path, errno)),
-    };
-    if !file.metadata()?.is_file() {
-        return Err(not_plain());
+    match open(path, OFlags::RDONLY | REGULAR_FILE, Mode::empty()) {
+        Ok(file) => read_regular(file.into(), path, max).map(Some),
+        Err(errno) => not_regular(errno, path),
     }
-    read_to_end(file, path, max).map(Some)
+}
+
+fn read_regular(file: File, path: &Path, max: u64) -> Result<Vec<u8>> {
+    if !file.metadata()?.is_file() {
+        return Err(Error::UnsafePath { path: path.to_owned(), reason: Unsafe::NotAFile });
+    }
+    read_to_end(file, path, max)
+}
+
+/// `None` if the file does not exist, or why it cannot be opened.
+fn not_regular(errno: Errno, path: &Path) -> Result<Option<Vec<u8>>> {
+    match errno {
+        Errno::NOENT => Ok(None),
+        Errno::LOOP | Errno::NXIO | Errno::ISDIR => {
+            Err(Error::UnsafePath { path: path.to_owned(), reason: Unsafe::NotAFile })
+        }
+        errno => Err(Error::reading(path, errno)),
+    }
+}
+
+/// The same for a path below `folder`. Links below it are refused, too.
+pub fn read_below(folder: &Path, below: &Path, max: u64) -> Result<Option<Vec<u8>>> {
+    const DIRECTORY: OFlags =
+        OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+    let path = folder.join(below);
+    let refuse = |reason| Error::UnsafePath { path: path.clone(), reason };
+    let (Some(parent), Some(name)) = (below.parent(), below.file_name()) else {
+        return Err(refuse(Unsafe::NotAFile));
+    };
+    let mut open_folder =
+        match open(folder, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(open) => open,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(errno) => return Err(Error::reading(folder, errno)),
+        };
+    for component in parent.components() {
+        let Component::Normal(name) = component else { return Err(refuse(Unsafe::NotADirectory)) };
+        open_folder = match openat(&open_folder, name, DIRECTORY, Mode::empty()) {
+            Ok(open) => open,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP | Errno::NOTDIR) => return Err(refuse(Unsafe::NotADirectory)),
+            Err(errno) => return Err(Error::reading(&path, errno)),
+        };
+    }
+    match openat(&open_folder, name, OFlags::RDONLY | REGULAR_FILE, Mode::empty()) {
+        Ok(file) => read_regular(file.into(), &path, max).map(Some),
+        Err(errno) => not_regular(errno, &path),
+    }
 }
 
 /// Reads a file of at most `max` bytes, following links, or `None` if it does not exist.

@@ -14,6 +14,7 @@ use crate::trusted::OwnPath;
 /// data/store/{format,v1/SHA256.{wasm,toml,json}}   verified bytes, by digest
 /// data/compiled/COMPAT/SHA256.cwasm                native code compiled on this machine
 /// data/receipts/NAME.json                          what is installed
+/// data/previous/NAME.json                          what was installed before
 /// data/slots/NAME.json                             which command replaces a name
 /// data/built-in/NAME.json                          settings of a built-in command
 /// data/locks/NAME.lock                             who is changing a name
@@ -63,6 +64,14 @@ impl Home {
 
     pub fn receipt(&self, name: &PluginName) -> OwnPath {
         self.receipts().at(format!("{name}.json"))
+    }
+
+    pub fn previous_versions(&self) -> OwnPath {
+        self.data.at("previous")
+    }
+
+    pub fn previous(&self, name: &PluginName) -> OwnPath {
+        self.previous_versions().at(format!("{name}.json"))
     }
 
     pub fn slots(&self) -> OwnPath {

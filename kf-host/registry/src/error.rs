@@ -7,6 +7,8 @@ use kf_core::manifest::ManifestError;
 use kf_core::names::NameError;
 use kf_core::{AuthorId, CollectionName, Digest, Failure, Kind, PluginName, RegistryId};
 
+use crate::trust::Fault;
+
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error of this crate. `Display` is one line; [`Error::hint`] says what to do about it.
@@ -40,21 +42,54 @@ pub enum Error {
     #[error("cannot reach registry {registry}: {reason}")]
     Unreachable { registry: RegistryId, reason: String },
 
+    #[error("{file} is signed by registry {registry}, but missing from this copy of it")]
+    NotMirrored { registry: RegistryId, file: String },
+
     #[error("registry {registry} timed out: {reason}")]
     TimedOut { registry: RegistryId, reason: String },
+
+    #[error("cannot reach registry {registry}: {reason}")]
+    UntrustedServer { registry: RegistryId, reason: String },
+
+    #[error("registry {registry} requires authentication: {reason}")]
+    Unauthenticated { registry: RegistryId, reason: String },
+
+    #[error("registry {registry} denied access: {reason}")]
+    AccessDenied { registry: RegistryId, reason: String },
+
+    #[error("invalid {variable}: not the URL of a proxy such as http://HOST:PORT")]
+    BadProxy { variable: &'static str },
+
+    #[error("invalid token: {what}: {reason}")]
+    BadToken { what: String, reason: &'static str },
+
+    #[error("refusing to store a token for {url}: it would be sent without TLS")]
+    PlainAddress { url: String },
+
+    #[error("invalid certificates of the registry: {reason}")]
+    BadCertificates { reason: String },
 
     #[error("cannot verify registry {registry}: {reason}")]
     Untrusted { registry: RegistryId, reason: String },
 
+    #[error("cannot verify registry {registry}: {fault}")]
+    Metadata { registry: RegistryId, fault: Fault },
+
+    #[error("cannot verify {name} of author {owner} in registry {registry}: {reason}")]
+    BadOwnerRole { registry: RegistryId, name: PluginName, owner: AuthorId, reason: String },
+
     #[error(
-        "the system clock ({now}) is behind the last refresh of registry {registry} ({last_seen}): \
-         expired signatures would pass as valid"
+        "the system clock ({}) is behind the last refresh of registry {registry} ({}): \
+         expired signatures would pass as valid",
+        seconds(now),
+        seconds(last_seen)
     )]
     ClockWentBack { registry: RegistryId, now: jiff::Timestamp, last_seen: jiff::Timestamp },
 
     #[error(
-        "the system clock ({now}) is behind the metadata of registry {registry}, signed at {signed}: \
-         expired signatures would pass as valid"
+        "the system clock ({}) is behind the metadata of registry {registry}, signed at {signed}: \
+         expired signatures would pass as valid",
+        seconds(now)
     )]
     ClockBehind { registry: RegistryId, now: jiff::Timestamp, signed: jiff::Timestamp },
 
@@ -102,6 +137,15 @@ pub enum Error {
     #[error("{} already exists", .0.display())]
     KeyExists(PathBuf),
 
+    #[error("{} is not empty", .0.display())]
+    NotEmpty(PathBuf),
+
+    #[error("{} has another registry: its roots differ", .0.display())]
+    OtherRegistry(PathBuf),
+
+    #[error("{} has a newer state of the registry: timestamp {timestamp}", folder.display())]
+    NewerCopy { folder: PathBuf, timestamp: u64 },
+
     #[error("key {} does not exist", .0.display())]
     NoKey(PathBuf),
 
@@ -133,6 +177,11 @@ pub enum Error {
     Publish(String),
 }
 
+/// A time without fractions of a second.
+fn seconds(time: &jiff::Timestamp) -> jiff::Timestamp {
+    jiff::Timestamp::from_second(time.as_second()).unwrap_or(*time)
+}
+
 /// The registry that blocks it, as part of a sentence.
 fn by(registry: Option<&RegistryId>) -> String {
     registry.map(|registry| format!(" by registry {registry}")).unwrap_or_default()
@@ -149,7 +198,12 @@ impl Error {
             | Self::BadUrl { .. }
             | Self::RegistryExists(_)
             | Self::BadRoot { .. }
+            | Self::BadProxy { .. }
+            | Self::BadToken { .. }
+            | Self::PlainAddress { .. }
+            | Self::BadCertificates { .. }
             | Self::KeyExists(_)
+            | Self::NotEmpty(_)
             | Self::NoKey(_)
             | Self::WrongPassphrase(_)
             | Self::OwnedByOther { .. }
@@ -166,6 +220,9 @@ impl Error {
             | Self::NotInstalled { .. } => Kind::NotFound,
             Self::WrongRoot { .. }
             | Self::Untrusted { .. }
+            | Self::AccessDenied { .. }
+            | Self::Metadata { .. }
+            | Self::BadOwnerRole { .. }
             | Self::ClockWentBack { .. }
             | Self::ClockBehind { .. }
             | Self::UnsupportedAbi { .. }
@@ -174,11 +231,16 @@ impl Error {
             | Self::Tampered { .. }
             | Self::BadReceipt { .. }
             | Self::Gate { .. }
+            | Self::OtherRegistry(_)
+            | Self::NewerCopy { .. }
             | Self::Mismatch { .. }
             | Self::Unapproved { .. }
             | Self::NotAuthorized { .. }
             | Self::Publish(_) => Kind::Untrusted,
-            Self::Unreachable { .. } => Kind::Unreachable,
+            Self::Unauthenticated { .. } => Kind::Unauthenticated,
+            Self::Unreachable { .. } | Self::UntrustedServer { .. } | Self::NotMirrored { .. } => {
+                Kind::Unreachable
+            }
             Self::TimedOut { .. } => Kind::TimedOut,
         }
     }
@@ -190,7 +252,19 @@ impl Error {
             Self::Manifest(ManifestError::Format(error)) => return error.hint(),
             Self::UnsupportedAbi { .. } => "upgrade kf".into(),
             Self::ClockWentBack { .. } | Self::ClockBehind { .. } => "set the system clock and retry".into(),
-            Self::Tampered { .. } => "remove the command and add it again".into(),
+            Self::PlainAddress { .. } => "use an https:// address".into(),
+            Self::Metadata { fault, .. } => fault.remedy(),
+            Self::UntrustedServer { .. } => "set SSL_CERT_FILE to the certificates of your network".into(),
+            Self::BadOwnerRole { registry, owner, .. } => {
+                format!("ask the author {owner}, or the admins of registry {registry}")
+            }
+            Self::WrongOwner { .. } => "ask the registry's admins who owns it".into(),
+            Self::WrongRoot { registry, .. } => {
+                format!("ask the admins of registry {registry} for the digest of its root")
+            }
+            Self::AccessDenied { registry, .. } => {
+                format!("ask the admins of registry {registry} for access")
+            }
             _ => return None,
         })
     }

@@ -82,6 +82,8 @@ impl Index {
 pub struct Release {
     pub version: Version,
     pub abi: Version,
+    /// When it was signed first, according to its author.
+    pub signed: Option<jiff::Timestamp>,
     pub program: Program,
     pub parts: Parts,
     pub yanked: bool,
@@ -282,7 +284,10 @@ impl fmt::Display for Origin {
 /// Everything that a registry offers, from one verified snapshot.
 #[derive(Clone, Debug)]
 pub struct View {
+    /// Its name on this machine.
     pub registry: RegistryId,
+    /// Its name according to its admins.
+    pub published_as: RegistryId,
     pub plugins: BTreeMap<PluginName, Listed>,
     pub blocked: Vec<Block>,
     pub collections: BTreeMap<CollectionName, Vec<PluginName>>,
@@ -326,9 +331,11 @@ impl View {
                 .collect(),
         })?;
         if let Some(reason) = &listed.problem {
-            return Err(Error::Untrusted {
+            return Err(Error::BadOwnerRole {
                 registry: self.registry.clone(),
-                reason: format!("{name}: {reason}"),
+                name: name.clone(),
+                owner: listed.entry.owner.clone(),
+                reason: reason.clone(),
             });
         }
         let releases = || listed.releases.values().rev();

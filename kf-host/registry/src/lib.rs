@@ -18,18 +18,25 @@
 //! a release.
 //!
 //! The crate has two halves. [`publish`] makes such a folder from reviewed text and built components. The
-//! rest is the user's side: [`registries`] (pinned roots), [`trust`] (refresh and fetch), [`index`]
+//! rest is the user's side: [`registries`] (pinned roots), [`access`] (private registries), [`trust`] (refresh and fetch), [`index`]
 //! (resolving versions), [`store`] (files by digest), [`receipt`] (installed commands and the user's
-//! consent), [`replacement`] (replacements) and [`built_in`] (built-in commands).
+//! consent), [`previous`] (versions to go back to), [`replacement`] (replacements), [`built_in`] (built-in
+//! commands) and [`mirror`] (copies of a registry).
 //!
 //! The crate knows neither Kubernetes nor WebAssembly: permission rules are JSON to it, and components are
-//! bytes. Callers pass the home and the current time. The only environment variables it reads are
-//! `HTTPS_PROXY`, similar proxy variables, and `SSL_CERT_FILE`.
+//! bytes. Callers pass the home and the current time. The only environment variables it reads are for connections:
+//! `HTTPS_PROXY` and similar proxy variables, `SSL_CERT_FILE` and `SSL_CERT_DIR`, and for private registries ([`access`])
+//! `KF_REGISTRY_ID_TOKEN`, `NETRC` and `HOME`.
 
+pub mod access;
 pub mod built_in;
 pub mod error;
 pub mod index;
+pub mod mirror;
+mod netrc;
 pub mod parts;
+pub mod previous;
+mod proxy;
 pub mod publish;
 pub mod receipt;
 pub mod registries;

@@ -17,11 +17,12 @@ use sigstore_tuf::canonical_json::to_canonical_bytes;
 use crate::error::{Error, Result};
 use crate::index::{Origin, View};
 use crate::parts::{Parts, Program};
+use crate::previous;
 use crate::trust::Fetched;
 
 /// The receipt format this kf reads and writes.
 pub const FORMAT: u64 = 3;
-const MAX_RECEIPT_BYTES: u64 = 4 * 1024 * 1024;
+pub(crate) const MAX_RECEIPT_BYTES: u64 = 4 * 1024 * 1024;
 
 /// An installed command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -161,6 +162,14 @@ impl Receipt {
         self.parts.program().sha256
     }
 
+    /// Identifies this installation. Another version, other rights or a later time give another one; a refresh of the
+    /// registry does not.
+    pub fn installation(&self) -> Digest {
+        let (name, version, at) = (&self.name, self.version.to_string(), self.at.to_string());
+        let consent = self.consent.digest.to_string();
+        Digest::of_parts(&[name.as_str(), &version, &consent, &at].map(str::as_bytes))
+    }
+
     /// Whether its command tree matches the signed digest.
     fn is_tree_valid(&self) -> bool {
         self.parts.commands().sha256 == Digest::of(self.commands.as_bytes())
@@ -190,6 +199,13 @@ fn parse_at(what: &str, name: &PluginName, bytes: &[u8]) -> Result<Receipt> {
         Err(FormatError::Invalid { reason, .. }) => return Err(bad(reason)),
         Err(error) => return Err(error.into()),
     };
+    check(name, &receipt)?;
+    Ok(receipt)
+}
+
+/// Checks what a parsed receipt says about itself.
+pub(crate) fn check(name: &PluginName, receipt: &Receipt) -> Result<()> {
+    let bad = |reason: String| Error::BadReceipt { name: name.clone(), reason };
     if receipt.name != *name {
         return Err(bad(format!("it is for {}", receipt.name)));
     }
@@ -199,7 +215,7 @@ fn parse_at(what: &str, name: &PluginName, bytes: &[u8]) -> Result<Receipt> {
     if !receipt.is_tree_valid() {
         return Err(bad("its command tree does not match the signed digest".into()));
     }
-    Ok(receipt)
+    Ok(())
 }
 
 /// Reads one receipt, or fails with [`Error::NotInstalled`].
@@ -236,12 +252,13 @@ pub fn write(home: &Home, lock: &NameLock, receipt: &Receipt) -> Result<()> {
     Ok(home.receipt(&receipt.name).write_json(receipt)?)
 }
 
-/// Removes the receipt of the locked name: from here on the command is not installed.
+/// Removes the receipt of the locked name: from here on the command is not installed. Then forgets what was installed
+/// before it.
 pub fn remove(home: &Home, lock: &NameLock) -> Result<()> {
     refuse_newer(home, lock.name())?;
     let path = home.receipt(lock.name());
     match fs_err::remove_file(&path) {
-        Ok(()) => Ok(()),
+        Ok(()) => previous::forget(home, lock),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             Err(Error::NotInstalled { name: lock.name().clone() })
         }
@@ -249,7 +266,7 @@ pub fn remove(home: &Home, lock: &NameLock) -> Result<()> {
     }
 }
 
-/// Updates the blocks, yanks and ceilings in every receipt of the registry.
+/// Updates the blocks, yanks and ceilings in every receipt of the registry, and in the kept ones of earlier versions.
 ///
 /// Code and consent do not change: a lower ceiling removes rights, and a higher one adds none that were not
 /// accepted. A name that another process has locked is skipped until the next refresh, and so is one with an invalid
@@ -270,11 +287,11 @@ pub(crate) fn update_from(home: &Home, view: &View) -> Result<()> {
             write(home, &lock, &updated(&receipt, view))?;
         }
     }
-    Ok(())
+    previous::update_from(home, view)
 }
 
 /// The receipt with the registry's current blocks, yanks and ceiling.
-fn updated(receipt: &Receipt, view: &View) -> Receipt {
+pub(crate) fn updated(receipt: &Receipt, view: &View) -> Receipt {
     let mut new = receipt.clone();
     let block = view.blocked.iter().find(|block| block.sha256 == receipt.program_digest());
     new.blocked = block.map(|block| block.reason.clone());

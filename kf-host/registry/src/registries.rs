@@ -16,9 +16,10 @@ use kf_home::trusted::OwnPath;
 use serde::{Deserialize, Serialize};
 use sigstore_tuf::TrustedMetadataSet;
 
+use crate::access::Access;
 use crate::built_in::{BuiltIns, DefaultRegistry};
 use crate::error::{Error, Result};
-use crate::transport::{Deadline, Failure, Progress, Transport, Url};
+use crate::transport::{self, Deadline, Failure, Progress, Transport, Url};
 
 const MAX_ROOT_BYTES: u64 = 512_000;
 
@@ -30,6 +31,8 @@ pub struct Registry {
     pub urls: Vec<Url>,
     /// The pinned root's bytes.
     pub root: Vec<u8>,
+    /// Its credentials and certificates.
+    pub access: Access,
 }
 
 /// How a registry's root is pinned.
@@ -66,11 +69,19 @@ impl Registry {
         }
         TrustedMetadataSet::from_root(&root)
             .map_err(|e| Error::BadRoot { registry: id.clone(), reason: crate::trust::chain(&e) })?;
-        Ok(Self { id, urls, root })
+        Ok(Self { id, urls, root, access: Access::default() })
     }
 
     pub fn root_digest(&self) -> Digest {
         Digest::of(&self.root)
+    }
+
+    /// The version of the pinned root.
+    pub fn root_version(&self) -> Result<u64> {
+        let trusted = TrustedMetadataSet::from_root(&self.root);
+        let trusted = trusted
+            .map_err(|e| Error::BadRoot { registry: self.id.clone(), reason: crate::trust::chain(&e) })?;
+        Ok(trusted.root().version)
     }
 }
 
@@ -78,28 +89,43 @@ impl Registry {
 ///
 /// With [`Pin::Sha256`] the root is fetched from the first URL that has it, within `limit`.
 pub fn add(home: &Home, id: RegistryId, urls: &[&str], pin: Pin<'_>, limit: Duration) -> Result<Registry> {
+    add_with_certificates(home, id, urls, pin, None, limit)
+}
+
+/// The same, trusting these certificates, in PEM format, instead of the system's for connections to it.
+pub fn add_with_certificates(
+    home: &Home,
+    id: RegistryId,
+    urls: &[&str],
+    pin: Pin<'_>,
+    certificates: Option<&[u8]>,
+    limit: Duration,
+) -> Result<Registry> {
     let urls = urls.iter().map(|url| Url::parse(url)).collect::<Result<Vec<_>>>()?;
     let dir = home.registry_config(&id);
     if config(home, &id)?.is_some_and(|config| !config.is_off()) {
         return Err(Error::RegistryExists(id));
     }
+    if let Some(pem) = certificates {
+        transport::certificates(pem)?;
+    }
+    let mut access = Access::of(home, &id, &urls)?;
+    access.certificates = certificates.map(<[u8]>::to_vec);
     let root = match pin {
         Pin::Root(bytes) => bytes.to_vec(),
-        Pin::Sha256(digest) => fetch_root(&id, &urls, digest, limit)?,
+        Pin::Sha256(digest) => fetch_root(&id, &urls, &access, digest, limit)?,
         Pin::BuiltIn(default) if default.id == id.as_str() => default.root.to_vec(),
         Pin::BuiltIn(_) => return Err(Error::NoRegistry(id)),
     };
-    let registry = Registry::new(id, urls, root)?;
-    let config = Config {
-        format: Format,
-        urls: registry.urls.iter().map(ToString::to_string).collect(),
-        root_sha256: registry.root_digest(),
-    };
+    let registry = Registry { access, ..Registry::new(id, urls, root)? };
     dir.make()?;
     // The state of an earlier registry of this name must not apply to the new one.
     remove_dir(&home.registry_state(&registry.id))?;
-    dir.at("root.json").write(&registry.root)?;
-    write(&dir, &config)?;
+    match certificates {
+        Some(pem) => dir.at("ca.pem").write(pem)?,
+        None => remove_file(&dir.join("ca.pem"))?,
+    }
+    store(home, &registry)?;
     Ok(registry)
 }
 
@@ -123,7 +149,7 @@ pub fn load(home: &Home, built_in: BuiltIns, id: &RegistryId) -> Result<Registry
         (Some(config), _) if !config.is_off() => config,
         (None, Some(default)) => {
             let urls = default.urls.iter().map(|url| Url::parse(url)).collect::<Result<_>>()?;
-            return Registry::new(id.clone(), urls, default.root.to_vec());
+            return with_access(home, Registry::new(id.clone(), urls, default.root.to_vec())?);
         }
         _ => return Err(Error::NoRegistry(id.clone())),
     };
@@ -136,7 +162,32 @@ pub fn load(home: &Home, built_in: BuiltIns, id: &RegistryId) -> Result<Registry
         return Err(Error::WrongRoot { registry: id.clone(), found, pinned: config.root_sha256 });
     }
     let urls = config.urls.iter().map(|url| Url::parse(url)).collect::<Result<_>>()?;
-    Registry::new(id.clone(), urls, root)
+    with_access(home, Registry::new(id.clone(), urls, root)?)
+}
+
+/// The registry with its credentials and certificates.
+fn with_access(home: &Home, registry: Registry) -> Result<Registry> {
+    Ok(Registry { access: Access::of(home, &registry.id, &registry.urls)?, ..registry })
+}
+
+/// Replaces the addresses of a registry. Its root stays: an address is not trusted.
+pub fn set_urls(home: &Home, built_in: BuiltIns, id: &RegistryId, urls: &[&str]) -> Result<Registry> {
+    let urls = urls.iter().map(|url| Url::parse(url)).collect::<Result<Vec<_>>>()?;
+    let old = load(home, built_in, id)?;
+    let registry = with_access(home, Registry::new(id.clone(), urls, old.root)?)?;
+    store(home, &registry)?;
+    Ok(registry)
+}
+
+fn store(home: &Home, registry: &Registry) -> Result<()> {
+    let dir = home.registry_config(&registry.id);
+    let config = Config {
+        format: Format,
+        urls: registry.urls.iter().map(ToString::to_string).collect(),
+        root_sha256: registry.root_digest(),
+    };
+    dir.at("root.json").write(&registry.root)?;
+    write(&dir, &config)
 }
 
 /// The ids of all registries, sorted. A registry may still fail to [`load`].
@@ -179,6 +230,13 @@ fn write(dir: &OwnPath, config: &Config) -> Result<()> {
     Ok(dir.at("registry.toml").write(text.as_bytes())?)
 }
 
+fn remove_file(path: &Path) -> Result<()> {
+    match fs_err::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::writing(path, e)),
+        _ => Ok(()),
+    }
+}
+
 fn remove_dir(dir: &Path) -> Result<()> {
     match fs_err::remove_dir_all(dir) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::writing(dir, e)),
@@ -186,11 +244,17 @@ fn remove_dir(dir: &Path) -> Result<()> {
     }
 }
 
-fn fetch_root(id: &RegistryId, urls: &[Url], pinned: Digest, limit: Duration) -> Result<Vec<u8>> {
+fn fetch_root(
+    id: &RegistryId,
+    urls: &[Url],
+    access: &Access,
+    pinned: Digest,
+    limit: Duration,
+) -> Result<Vec<u8>> {
     let no_progress: Progress = std::sync::Arc::new(|_| {});
     let mut last = Failure::Unreachable("no URL given".into());
     for url in urls {
-        let transport = Transport::new(url, Deadline::after(limit), no_progress.clone());
+        let transport = Transport::new(url, access, Deadline::after(limit), no_progress.clone())?;
         match transport.get("metadata/1.root.json", MAX_ROOT_BYTES) {
             Ok(Some(bytes)) => {
                 let found = Digest::of(&bytes);

@@ -3,8 +3,10 @@
 pub mod attacks;
 pub mod bash;
 pub mod built_in;
+pub mod chromium;
 pub mod faulty;
 pub mod hostile_server;
+pub mod lab;
 pub mod lines;
 pub mod mounts;
 pub mod page;
@@ -15,6 +17,7 @@ pub mod requests;
 pub mod servers;
 pub mod team;
 pub mod terminal;
+pub mod versions;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

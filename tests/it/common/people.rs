@@ -108,7 +108,7 @@ impl Registry {
             copy(&registry::artifacts().join("hello"), &folder);
         }
         fs_err::write(folder.join("plugin.toml"), manifest(version, permissions)).unwrap();
-        // Each version has another component, as if it were built anew.
+        // Each version has another component, as if it were built again.
         let mut wasm = fs_err::read(registry::artifacts().join("hello/plugin.wasm")).unwrap();
         let section = [&[7][..], b"version", version.as_bytes()].concat();
         wasm.extend([0, u8::try_from(section.len()).unwrap()]);

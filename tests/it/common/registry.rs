@@ -61,7 +61,24 @@ pub fn try_build(index: &Path, artifacts: &Path, out: &Path) -> Ran {
         "--keys".as_ref(),
         out.join("keys").as_os_str(),
         "--create-keys".as_ref(),
+        "--approve-grants".as_ref(),
     ])
+}
+
+/// Builds a registry with another version of `hello`, on top of what the folder has. `rules` are its permissions and its
+/// ceiling, and `entry` is added to its entry in the index.
+pub fn publish_hello(version: &str, rules: &str, entry: &str, out: &Path) {
+    let work = tempfile::tempdir().unwrap();
+    let (text, artifacts) = (work.path().join("index"), only("hello", work.path()));
+    copy(&index(), &text);
+    let manifest = artifacts.join("hello/plugin.toml");
+    let old = fs_err::read_to_string(&manifest).unwrap();
+    let new = old.replace("version = \"0.1.0\"", &format!("version = \"{version}\"")) + rules;
+    fs_err::write(&manifest, new).unwrap();
+    let path = text.join("plugins/hello.toml");
+    let old = fs_err::read_to_string(&path).unwrap();
+    fs_err::write(&path, format!("{old}{entry}\n{}", rules.replace("permissions", "ceiling"))).unwrap();
+    build(&text, &artifacts, out);
 }
 
 /// The words after `kf` in the hint of a refusal.

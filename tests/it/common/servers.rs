@@ -66,6 +66,54 @@ pub fn presenting(certificate: &rcgen::Certificate, key: &KeyPair) -> String {
     address
 }
 
+/// A registry's files over HTTP, as any web server has them.
+pub struct FileServer {
+    pub url: String,
+}
+
+impl FileServer {
+    pub fn serve(folder: &Path) -> Self {
+        // No file's name ends with a slash.
+        Self { url: StallingServer::serve(folder, "/").url }
+    }
+}
+
+/// A registry's files over HTTP, where files of one kind never end.
+pub struct EndlessServer {
+    pub url: String,
+}
+
+impl EndlessServer {
+    /// `endless` is the suffix of the files that never end.
+    pub fn serve(folder: &Path, endless: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let folder = folder.to_owned();
+        thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let folder = folder.clone();
+                thread::spawn(move || {
+                    let path = request(&mut stream)?;
+                    let Ok(content) = fs_err::read(folder.join(path.trim_start_matches('/'))) else {
+                        return stream
+                            .write_all(
+                                b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+                            )
+                            .ok();
+                    };
+                    stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").ok()?;
+                    stream.write_all(&content).ok()?;
+                    while path.ends_with(endless) {
+                        stream.write_all(&[b' '; 4096]).ok()?;
+                    }
+                    Some(())
+                });
+            }
+        });
+        Self { url }
+    }
+}
+
 /// A registry's files over HTTP, where files of one kind stall halfway.
 pub struct StallingServer {
     pub url: String,

@@ -7,6 +7,7 @@
 #[cfg(feature = "bindings")]
 pub mod bindings;
 pub mod cache;
+pub mod chromium;
 pub mod command;
 pub mod cross;
 pub mod debian;

@@ -5,7 +5,9 @@
 mod bench;
 mod built_in;
 mod cluster;
+mod conformance;
 mod demo;
+mod fuzz;
 mod lint;
 mod plugins;
 mod published;
@@ -47,6 +49,10 @@ enum Task {
     Reproducible,
     /// Regenerate the SDK's bindings after a change of the WIT
     Bindings,
+    /// Build the client under test of the TUF conformance suite
+    Conformance,
+    /// Run the fuzz targets with other changes than the tests
+    Fuzz(fuzz::FuzzArgs),
     /// Check format and lints
     Lint,
     /// Compare the speed of kf with kubectl and other programs
@@ -71,6 +77,8 @@ fn main() -> ExitCode {
             "--bin",
             "kf-bindings",
         ]),
+        Task::Conformance => conformance::build(),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::Lint => lint::run(),
         Task::Bench(args) => bench::run_all(&args),
         Task::Release(args) => release::run(&args),

@@ -14,7 +14,7 @@ use kf_toolchains::guests::toolchain::{Machine, Toolchain, Way, resolve};
 use kf_toolchains::kubernetes::Binaries;
 use kf_toolchains::optional::{self, Extent};
 use kf_toolchains::pods::PodPrograms;
-use kf_toolchains::{command, debian, guests, locations, skip};
+use kf_toolchains::{chromium, command, debian, guests, locations, skip};
 
 use crate::cluster::Profile;
 use crate::step::{self, Context, Failure, Result, cargo_command, quietly};
@@ -30,8 +30,8 @@ const TESTS: u64 = 280;
 const MAIN_GUESTS: u64 = 90;
 const GUESTS: u64 = 270;
 
-/// The pip requirement.
-const PYTHON_TUF: &str = "tuf==7.0.1";
+/// The pip requirements: python-tuf, and what it signs with.
+const PYTHON_TUF: &str = "tuf==7.0.1 securesystemslib[crypto]==1.4.0";
 
 /// What to build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +65,7 @@ pub fn prepare(wanted: Wanted, profile: Profile) -> Result<()> {
             scope.spawn(|| packages(profile)),
             scope.spawn(|| debian_rust(wanted)),
             scope.spawn(|| python_tuf(wanted)),
+            scope.spawn(|| chromium(wanted)),
             scope.spawn(|| python_for_parts(wanted, profile, &effort)),
         ];
         let toolchain = scope.spawn(move || toolchain(wanted));
@@ -226,7 +227,8 @@ fn python_tuf(wanted: Wanted) -> Result<()> {
     let made = report::during("installing python-tuf", Some(&log), || {
         command::logged(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder), &log)?;
         let mut pip = Command::new(folder.join("bin/pip"));
-        command::logged(pip.args(["install", "--quiet", "--disable-pip-version-check", PYTHON_TUF]), &log)
+        pip.args(["install", "--quiet", "--disable-pip-version-check"]).args(PYTHON_TUF.split(' '));
+        command::logged(&mut pip, &log)
     });
     match made {
         Ok(_) => fs_err::write(installed, PYTHON_TUF).context("cannot record that python-tuf is installed"),
@@ -239,6 +241,20 @@ fn python_tuf(wanted: Wanted) -> Result<()> {
             report::step(&format!("python-tuf could not be installed, so its tests are skipped: {error}"));
             Ok(())
         }
+    }
+}
+
+/// Downloads Chromium, for the tests of pages. Without it they fail, or are skipped if that is allowed.
+fn chromium(wanted: Wanted) -> Result<()> {
+    if wanted != Wanted::Tests {
+        return Ok(());
+    }
+    match report::during("fetching Chromium", None, || chromium::fetched(report::step)) {
+        Err(error) if skip::is_allowed() => {
+            report::step(&format!("Chromium could not be fetched, so its tests are skipped: {error}"));
+            Ok(())
+        }
+        fetched => fetched.map(drop).context("cannot fetch Chromium"),
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod argv;
 pub mod clap_tree;
+pub mod help;
 
 use std::collections::BTreeMap;
 

@@ -3,6 +3,7 @@
 pub mod command;
 pub mod completion;
 pub mod doctor;
+pub mod keygen;
 pub mod man;
 pub mod plugin;
 pub mod registry;

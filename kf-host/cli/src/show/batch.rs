@@ -40,7 +40,7 @@ pub fn install(
     }
     let one = |prepared: &Prepared| done(&plan::confirm_and_install(app, installer, prepared, answer)?);
     let all = |together: &[Prepared]| {
-        show(app, together);
+        show(app, together, !answer.offline);
         confirm_all(app, together, answer)?;
         together.iter().try_for_each(|prepared| done(&installer.apply(prepared)?))
     };
@@ -60,7 +60,7 @@ fn needs_separate_confirmation(prepared: &Prepared) -> bool {
     other_owner || plan.is_downgrade() || fetched.resolved.yanked
 }
 
-fn show(app: &App, together: &[Prepared]) {
+fn show(app: &App, together: &[Prepared], cluster: bool) {
     let what = |prepared: &Prepared| {
         let resolved = &prepared.fetched.resolved;
         let version = shortened(&resolved.version.to_string());
@@ -82,7 +82,7 @@ fn show(app: &App, together: &[Prepared]) {
     }
     let rules: Vec<&RuleSet> = together.iter().map(|prepared| &prepared.plan.rights.rules).collect();
     let rules: Vec<&RuleSet> = rules.into_iter().filter(|rules| !rules.is_empty()).collect();
-    if !rules.is_empty() {
+    if cluster && !rules.is_empty() {
         own_rights_line(app, &rules);
     }
     let requesters: Vec<Requester<'_>> = together
@@ -112,7 +112,8 @@ fn confirm_all(app: &App, together: &[Prepared], given: &AnswerArgs) -> Result<(
         }
     };
     let words: Vec<String> = together.iter().map(plan::add_argument).collect();
-    let retry = format!("kf command add {}", words.join(" "));
+    let add = || format!("kf command add {}", words.join(" "));
+    let retry = given.retry.clone().unwrap_or_else(add);
     let digest = consent::of_all(together.iter().map(|prepared| prepared.plan.consent));
     plan::ask(app, &Question { action: &action, digest, grows: true, retry: &retry }, given)
 }

@@ -5,7 +5,7 @@ use kf_command::consent::{Answer, Answers, Question};
 use kf_command::install::{Installer, Prepared};
 use kf_command::plan::{Change, Plan, SignerChange};
 use kf_command::rights::in_brief;
-use kf_core::failure::Result;
+use kf_core::failure::{Failure, Result};
 use kf_core::size::Decimal;
 use kf_core::ui::Tone;
 use kf_registry::index::{Origin, Resolved};
@@ -22,11 +22,19 @@ use crate::args;
 pub struct AnswerArgs {
     /// Answer yes unless rights grow
     #[arg(long, short = 'y')]
-    yes: bool,
+    pub yes: bool,
 
     /// Accept exactly this command with exactly these rights; kf prints the digest
     #[arg(long, value_name = "DIGEST")]
     pub accept: Vec<String>,
+
+    /// The command line that a hint shows for a retry, without `--accept`. By default it adds the commands.
+    #[arg(skip)]
+    pub retry: Option<String>,
+
+    /// Whether not even the cluster is asked for the user's rights.
+    #[arg(skip)]
+    pub offline: bool,
 }
 
 pub fn installer(app: &App) -> Installer<'_> {
@@ -40,7 +48,8 @@ pub fn confirm_and_install(
     prepared: &Prepared,
     answer: &AnswerArgs,
 ) -> Result<Receipt> {
-    let retry = format!("kf command add {}", add_argument(prepared));
+    let add = || format!("kf command add {}", add_argument(prepared));
+    let retry = answer.retry.clone().unwrap_or_else(add);
     confirm_and_install_with(app, installer, prepared, answer, &retry)
 }
 
@@ -52,7 +61,7 @@ pub fn confirm_and_install_with(
     answer: &AnswerArgs,
     retry: &str,
 ) -> Result<Receipt> {
-    show(app, prepared);
+    show_asking(app, prepared, !answer.offline);
     confirm_plan(app, prepared, answer, retry)?;
     installer.apply(prepared)
 }
@@ -60,6 +69,11 @@ pub fn confirm_and_install_with(
 /// Prints the command, its warnings, whether the user has its rights, and last the rights or their growth, right above
 /// the prompt.
 pub fn show(app: &App, prepared: &Prepared) {
+    show_asking(app, prepared, true);
+}
+
+/// The same; the cluster is asked for the user's rights only if `cluster` is set.
+fn show_asking(app: &App, prepared: &Prepared, cluster: bool) {
     let Prepared { fetched, plan, .. } = prepared;
     let Resolved { name, version, origin, parts, yanked, .. } = &fetched.resolved;
     let program = parts.program();
@@ -86,7 +100,7 @@ pub fn show(app: &App, prepared: &Prepared) {
         Some(SignerChange::Keys) => app.ui.note("Signed with different keys than the installed version."),
         None => {}
     }
-    if !plan.rights.rules.is_empty() {
+    if cluster && !plan.rights.rules.is_empty() {
         own_rights_line(app, &[&plan.rights.rules]);
     }
     let width = width(app.ui.stderr_columns());
@@ -120,6 +134,21 @@ fn confirm_plan(app: &App, prepared: &Prepared, given: &AnswerArgs, retry: &str)
     };
     let question = Question { action: &action, digest: plan.consent, grows: plan.needs_consent(), retry };
     ask(app, &question, given)
+}
+
+/// Asks before a downgrade whose version the user did not name.
+///
+/// # Errors
+///
+/// The user declined.
+pub fn confirm_downgrade(app: &App, prepared: &Prepared, given: &AnswerArgs) -> Result<()> {
+    let name = &prepared.fetched.resolved.name;
+    let Change::Replace { from } = &prepared.plan.change else { return Ok(()) };
+    let question = format!("Downgrade {name} from {from} to {}?", prepared.plan.to);
+    match !prepared.plan.is_downgrade() || given.yes || confirm(&app.ui, &question) {
+        true => Ok(()),
+        false => Err(Failure::untrusted(format!("cancelled: did not downgrade {name}"))),
+    }
 }
 
 /// Asks for consent, unless it was given on the command line.

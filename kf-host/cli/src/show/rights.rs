@@ -1,13 +1,12 @@
-//! Renders a command's rights for consent.
+//! Lays out the [consent text](kf_command::consent_text) in lines.
 //!
-//! The most important lines are last, right above the prompt: rights are sorted from the weakest to the
-//! strongest, followed by their consequences. Column widths do not depend on an author's text, so that no
-//! manifest can push lines off the screen.
+//! Column widths do not depend on an author's text, so that no manifest can push lines off the screen.
 
+use kf_command::consent_text::{self, Paragraph, requesters};
 use kf_command::installed::Installed;
 use kf_command::plan::Plan;
-use kf_command::rights::{Rights, in_words, paths_in_words};
-use kf_core::grants::{Reach, RuleSet, Sentence, consequences, joined, sentences, sentences_of_all};
+use kf_command::rights::{Rights, in_words};
+use kf_core::grants::Sentence;
 use kf_core::tree::PathArguments;
 use kf_core::ui::Tone;
 use kf_registry::index::Origin;
@@ -15,12 +14,7 @@ use kf_registry::index::Origin;
 use super::wrap::wrapped;
 use crate::ui::Ui;
 
-/// How long the list of arguments that name paths can be, for one command and for several.
-const MAX_PATHS_CHARS: usize = 60;
-const MAX_PATHS_OF_ALL_CHARS: usize = 160;
-
-/// How long the list of commands that request a right can be.
-const MAX_REQUESTERS_CHARS: usize = 60;
+pub use kf_command::consent_text::Requester;
 
 /// A line about rights, with its tone.
 pub struct Line {
@@ -30,130 +24,35 @@ pub struct Line {
 
 /// All rights of a command.
 pub fn lines(name: &str, rights: &Rights, paths: &PathArguments, width: usize) -> Vec<Line> {
-    if rights.is_empty() && paths.is_empty() {
-        let none = format!("{name} requests no rights: no cluster, no network, no files, no secrets.");
-        return text(&none, Tone::Plain, width);
-    }
-    let mut lines = Vec::new();
-    if rights.rules.is_empty() {
-        lines.extend(text(&format!("{name} requests no rights on the cluster."), Tone::Plain, width));
-    } else {
-        let scope = scope(Reach::of(rights.rules.permissions()), "it");
-        lines.extend(text(&format!("{scope}{name} may only:"), Tone::Plain, width));
-        lines.extend(table("  ", &sentences(&rights.rules), width));
-    }
-    lines.extend(other_rights(rights, paths, width));
-    lines.extend(consequence_lines(&rights.rules, width));
-    lines
+    laid_out("  ", &consent_text::of_command(name, rights, paths), width)
 }
 
 /// The rights that an upgrade adds, the number of unchanged ones, and the consequences.
 pub fn growth_lines(plan: &Plan, width: usize) -> Vec<Line> {
-    let mut lines: Vec<Line> = unchanged(plan.kept()).into_iter().collect();
-    if !plan.needs_consent() {
-        return lines;
-    }
-    lines.extend(table("  + ", &sentences(&plan.growth.rules), width));
-    lines.extend(other_rights(&plan.growth, &plan.new_paths, width));
-    lines.extend(consequence_lines(&plan.rights.rules, width));
-    lines
+    laid_out("  + ", &consent_text::of_growth(plan), width)
 }
 
-/// One of several commands that are added or upgraded together.
-#[derive(Clone, Copy)]
-pub struct Requester<'a> {
-    pub name: &'a str,
-    /// All its rights after the change.
-    pub rights: &'a Rights,
-    /// The rights that are new, and the arguments that are new as paths.
-    pub growth: &'a Rights,
-    pub paths: &'a PathArguments,
-    /// The number of rights that were accepted before.
-    pub kept: usize,
-}
-
-impl<'a> Requester<'a> {
-    pub fn new(name: &'a str, plan: &'a Plan) -> Self {
-        Self { name, rights: &plan.rights, growth: &plan.growth, paths: &plan.new_paths, kept: plan.kept() }
-    }
-}
-
-/// The rights of several commands together: each right once, with the commands that request its strongest form, unless
-/// all do.
+/// The rights of several commands together.
 pub fn lines_of_all(commands: &[Requester<'_>], width: usize) -> Vec<Line> {
-    let growth: Vec<(&str, &RuleSet)> =
-        commands.iter().map(|command| (command.name, &command.growth.rules)).collect();
-    let kept = commands.iter().map(|command| command.kept).sum();
-    let mut lines: Vec<Line> = unchanged(kept).into_iter().collect();
-    let reach = Reach::of(growth.iter().flat_map(|(_, rules)| rules.permissions()));
-    let any_rules = growth.iter().any(|(_, rules)| !rules.is_empty());
-    if kept == 0 && any_rules {
-        let scope = scope(reach, "them");
-        let together = if scope.is_empty() { "Together" } else { "together" };
-        let head = format!("{scope}{together} they may only:");
-        lines.extend(text(&head, Tone::Plain, width));
-    }
-    let asking = |mut line: Sentence| {
-        if line.by.len() == commands.len() {
-            line.by.clear();
+    let text = consent_text::of_all(commands);
+    let is_growth = matches!(text.first(), Some(Paragraph::Unchanged(_)));
+    laid_out(if is_growth { "  + " } else { "  " }, &text, width)
+}
+
+/// The lines of a text; rights on the cluster are indented.
+fn laid_out(indent: &str, paragraphs: &[Paragraph], width: usize) -> Vec<Line> {
+    let lines = |paragraph: &Paragraph| match paragraph {
+        Paragraph::Unchanged(kept) => {
+            let s = if *kept == 1 { "" } else { "s" };
+            vec![Line { text: format!("  = {kept} permission{s} unchanged"), tone: Tone::Plain }]
         }
-        line
+        Paragraph::Head(words) => text(words, Tone::Plain, width),
+        Paragraph::Right(sentence) => row(indent, sentence, width),
+        Paragraph::Other(words) => text(words, Tone::Warning, width),
+        Paragraph::Consequence { text: words, dangerous: true } => text(words, Tone::Bad, width),
+        Paragraph::Consequence { text: words, dangerous: false } => text(words, Tone::Warning, width),
     };
-    let sentences: Vec<Sentence> = sentences_of_all(&growth).into_iter().map(asking).collect();
-    lines.extend(table(if kept > 0 { "  + " } else { "  " }, &sentences, width));
-    lines.extend(other_rights_of_all(commands, width));
-    let all = commands.iter().flat_map(|command| command.rights.rules.permissions()).cloned();
-    lines.extend(consequence_lines(&RuleSet::from_permissions(all), width));
-    lines
-}
-
-fn scope(reach: Reach, it: &str) -> String {
-    match reach {
-        Reach::Namespace => format!("In the namespace you use {it} in, "),
-        Reach::Beyond => format!("In the namespace you use {it} in, and elsewhere where noted, "),
-        Reach::Cluster => String::new(),
-    }
-}
-
-fn unchanged(kept: usize) -> Option<Line> {
-    let s = if kept == 1 { "" } else { "s" };
-    let text = format!("  = {kept} permission{s} unchanged");
-    (kept > 0).then_some(Line { text, tone: Tone::Plain })
-}
-
-/// The rights that are not about the cluster's objects.
-fn other_rights(rights: &Rights, paths: &PathArguments, width: usize) -> Vec<Line> {
-    let opens = (!paths.is_empty()).then(|| paths_in_words(paths, MAX_PATHS_CHARS));
-    let words = opens.into_iter().chain(rights.switches());
-    words.flat_map(|words| text(&format!("It may {words}."), Tone::Warning, width)).collect()
-}
-
-fn other_rights_of_all(commands: &[Requester<'_>], width: usize) -> Vec<Line> {
-    let mut paths = PathArguments::default();
-    let mut all = Rights::default();
-    for Requester { name, growth, paths: new, .. } in commands {
-        let of = |word: &String| format!("{word} of {name}");
-        paths.files.extend(new.files.iter().map(of));
-        paths.directories.extend(new.directories.iter().map(of));
-        all.selection |= growth.selection;
-        all.terminal |= growth.terminal;
-        all.headers.extend(growth.headers.iter().cloned());
-    }
-    let opens =
-        (!paths.is_empty()).then(|| format!("They may {}.", paths_in_words(&paths, MAX_PATHS_OF_ALL_CHARS)));
-    let switches = all.switches().into_iter().map(|words| {
-        let asking = commands.iter().filter(|command| command.growth.switches().contains(&words));
-        let asking: Vec<String> = asking.map(|command| command.name.to_owned()).collect();
-        // Headers of several commands are shown in one list.
-        let who = if asking.is_empty() { "They".to_owned() } else { joined(&asking, MAX_REQUESTERS_CHARS) };
-        format!("{who} may {words}.")
-    });
-    opens.into_iter().chain(switches).flat_map(|words| text(&words, Tone::Warning, width)).collect()
-}
-
-fn consequence_lines(rules: &RuleSet, width: usize) -> Vec<Line> {
-    let tone = |text: &str| if text.starts_with("Dangerous") { Tone::Bad } else { Tone::Warning };
-    consequences(rules).iter().flat_map(|line| text(line, tone(line), width)).collect()
+    paragraphs.iter().flat_map(lines).collect()
 }
 
 pub fn show(ui: &Ui, lines: &[Line]) {
@@ -184,38 +83,27 @@ fn text(text: &str, tone: Tone, width: usize) -> Vec<Line> {
 }
 
 /// Verbs and resources in two columns, or, on a narrow terminal, on separate lines.
-fn table(indent: &str, sentences: &[Sentence], width: usize) -> Vec<Line> {
+fn row(indent: &str, sentence: &Sentence, width: usize) -> Vec<Line> {
     const NARROW: usize = 80;
     let verbs_width = if width < NARROW { 0 } else { width.saturating_mul(3) / 10 };
-    let lines = |line: &Sentence| {
-        let mut what = line.what.clone();
-        if !line.resources.is_empty() {
-            what.push_str(&format!(" ({})", line.resources));
+    let mut what = sentence.what.clone();
+    if !sentence.resources.is_empty() {
+        what.push_str(&format!(" ({})", sentence.resources));
+    }
+    what.push_str(&requesters(sentence));
+    let tone = match sentence.danger() {
+        None => Tone::Plain,
+        Some(_) => {
+            what.push_str(" (dangerous)");
+            Tone::Bad
         }
-        if !line.by.is_empty() {
-            what.push_str(&format!(", requested by {}", joined(&line.by, MAX_REQUESTERS_CHARS)));
-        }
-        let tone = match line.danger() {
-            None => Tone::Plain,
-            Some(_) => {
-                what.push_str(" (dangerous)");
-                Tone::Bad
-            }
-        };
-        // Long verb phrases get their own line.
-        let too_long = line.verbs.chars().count() > verbs_width;
-        let verbs = if too_long { "" } else { line.verbs.as_str() };
-        let head = format!("{indent}{verbs:verbs_width$}  ");
-        let alone = too_long.then(|| wrapped(indent, &line.verbs, width));
-        let lines: Vec<Line> = alone
-            .into_iter()
-            .flatten()
-            .chain(wrapped(&head, &what, width))
-            .map(|text| Line { text, tone })
-            .collect();
-        lines
     };
-    sentences.iter().flat_map(lines).collect()
+    // Long verb phrases get their own line.
+    let too_long = sentence.verbs.chars().count() > verbs_width;
+    let verbs = if too_long { "" } else { sentence.verbs.as_str() };
+    let head = format!("{indent}{verbs:verbs_width$}  ");
+    let alone = too_long.then(|| wrapped(indent, &sentence.verbs, width));
+    alone.into_iter().flatten().chain(wrapped(&head, &what, width)).map(|text| Line { text, tone }).collect()
 }
 
 #[cfg(test)]
@@ -223,6 +111,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use kf_core::Permissions;
+    use kf_core::grants::{sentences, sentences_of_all};
     use proptest::collection::vec;
     use proptest::prelude::*;
     use proptest::sample::{select, subsequence};

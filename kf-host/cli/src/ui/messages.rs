@@ -37,8 +37,7 @@ impl Ui {
             self.keep_echo();
         }
         if matches!(self.format, Format::Json | Format::Yaml) {
-            let json = if self.verbose { error.json_with_causes() } else { error.json() };
-            self.message(&escape::json(&json.to_string()), Style::new());
+            self.message(&shown_json(error, self.verbose), Style::new());
             return;
         }
         // The user pressed Ctrl-C, so this is not shown as an error.
@@ -46,9 +45,7 @@ impl Ui {
             self.write_stderr(&format!("{}\n", escape::line(error.message())));
             return;
         }
-        let lines = if self.verbose { error.lines_with_causes() } else { error.lines() };
-        for line in lines {
-            let shown = escape::line(&line);
+        for line in shown_lines(error, self.verbose) {
             let style = if line.starts_with("error:") {
                 AnsiColor::Red.on_default().bold()
             } else if line.starts_with("hint:") {
@@ -56,7 +53,7 @@ impl Ui {
             } else {
                 Style::new()
             };
-            self.message_with_head(&shown, style);
+            self.message_with_head(&line, style);
         }
     }
 
@@ -136,6 +133,18 @@ impl Ui {
     }
 }
 
+/// An error's lines as they are shown. Any of its texts may be untrusted.
+fn shown_lines(error: &Failure, with_causes: bool) -> Vec<String> {
+    let lines = if with_causes { error.lines_with_causes() } else { error.lines() };
+    lines.iter().map(|line| escape::line(line)).collect()
+}
+
+/// The same as JSON.
+fn shown_json(error: &Failure, with_causes: bool) -> String {
+    let json = if with_causes { error.json_with_causes() } else { error.json() };
+    escape::json(&json.to_string())
+}
+
 /// The next line of stdin. It is read byte by byte, because buffered input could not be discarded before the next
 /// prompt.
 fn typed_line() -> Option<String> {
@@ -147,6 +156,103 @@ fn typed_line() -> Option<String> {
             Ok(1..) => line.extend_from_slice(&byte),
             Err(Errno::INTR) => {}
             Ok(0) | Err(_) => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kf_core::format::FormatError;
+    use kf_core::manifest::ManifestError;
+    use kf_core::names::NameError;
+    use kf_core::text::is_unsafe;
+    use kf_core::{AuthorId, Digest, PluginName, RegistryId};
+    use kf_registry::Error;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The errors of a registry, each with `text` where one may have text from outside.
+    fn registry_errors(text: &str) -> Vec<Error> {
+        let text = || text.to_owned();
+        let registry = || RegistryId::parse("team").unwrap();
+        let name = || PluginName::parse("hello").unwrap();
+        let invalid = || FormatError::invalid(text(), text());
+        let newer = FormatError::Newer { what: text(), found: 2, supported: 1 };
+        let name_error = || NameError { kind: "command name", value: text(), why: "reserved" };
+        vec![
+            Error::Home(kf_home::Error::Format(invalid())),
+            Error::Home(kf_home::Error::Format(newer)),
+            Error::Home(std::io::Error::other(text()).into()),
+            Error::Name(name_error()),
+            Error::Manifest(ManifestError::Format(invalid())),
+            Error::Manifest(ManifestError::Version(name_error())),
+            Error::BadUrl { url: text(), reason: "missing host" },
+            Error::BadRoot { registry: registry(), reason: text() },
+            Error::Unreachable { registry: registry(), reason: text() },
+            Error::TimedOut { registry: registry(), reason: text() },
+            Error::Untrusted { registry: registry(), reason: text() },
+            Error::UnknownPlugin { registry: registry(), name: name(), nearest: vec![text()] },
+            Error::NoVersion { name: name(), wanted: text(), available: vec!["1.2.3".parse().unwrap()] },
+            Error::Blocked {
+                registry: Some(registry()),
+                name: name(),
+                version: "1.2.3".parse().unwrap(),
+                reason: text(),
+            },
+            Error::WrongOwner { path: text(), owner: AuthorId::parse("alice").unwrap(), found: text() },
+            Error::BadReceipt { name: name(), reason: text() },
+            Error::Mismatch { name: name(), reason: text() },
+            Error::Gate { name: name(), version: "1.2.3".parse().unwrap(), reason: text() },
+            Error::KeyExists(text().into()),
+            Error::NoKey(text().into()),
+            Error::WrongPassphrase(text().into()),
+            Error::Publish(text()),
+            Error::WrongRoot { registry: registry(), found: Digest::of(b""), pinned: Digest::of(b"") },
+        ]
+    }
+
+    fn failures(text: &str) -> Vec<Failure> {
+        let hinted = |error: Error| {
+            let hint = kf_command::hints::find(&error);
+            Failure::from(error).maybe_hint(hint)
+        };
+        registry_errors(text).into_iter().map(hinted).collect()
+    }
+
+    fn hostile() -> impl Strategy<Value = String> {
+        let pieces = prop_oneof![
+            Just("\u{1b}[2J"),
+            Just("\u{1b}]0;x\u{7}"),
+            Just("\u{1b}"),
+            Just("\u{9b}31m"),
+            Just("\r\nerror: x"),
+            Just("\nhint: kf registry add evil"),
+            Just("\u{2028}"),
+            Just("\u{202e}"),
+            Just("\u{200b}"),
+            Just("\u{e0041}"),
+            Just("\0"),
+            Just("word "),
+        ];
+        let joined = proptest::collection::vec(pieces, 0..8).prop_map(|pieces| pieces.concat());
+        prop_oneof![joined, any::<String>()]
+    }
+
+    proptest! {
+        #[test]
+        fn registry_errors_show_no_control_characters_and_add_no_line(text in hostile()) {
+            for (error, plain) in failures(&text).iter().zip(failures("word")) {
+                let lines = shown_lines(error, false);
+                for line in lines.iter().chain(&shown_lines(error, true)) {
+                    prop_assert!(!line.contains(is_unsafe), "{line:?}");
+                }
+                prop_assert_eq!(lines.len(), shown_lines(&plain, false).len(), "{:?}", lines);
+                for with_causes in [false, true] {
+                    let json = shown_json(error, with_causes);
+                    prop_assert!(!json.contains(is_unsafe), "{json:?}");
+                }
+            }
         }
     }
 }

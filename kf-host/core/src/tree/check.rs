@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Argument, ArgumentKind, Command};
-use crate::text::is_unsafe;
+use crate::text::{excerpt, is_unsafe};
 
 const MAX_COMMANDS: usize = 300;
 const MAX_ARGUMENTS: usize = 200;
@@ -49,7 +49,7 @@ pub(super) fn check(commands: &[Command]) -> Result<(), TreeError> {
                 return Err(place(command, format!("is more than {MAX_DEPTH} levels deep")));
             }
             if !is_word(word) || word == "help" {
-                return Err(place(command, format!("has the invalid name `{}`", word.escape_debug())));
+                return Err(place(command, format!("has the invalid name `{}`", excerpt(word))));
             }
             if !seen.contains(parent) {
                 return Err(place(command, "comes before its parent".to_owned()));
@@ -68,7 +68,7 @@ pub(super) fn check(commands: &[Command]) -> Result<(), TreeError> {
 }
 
 fn place(command: &Command, problem: String) -> TreeError {
-    TreeError::Command { command: command.path.join(" ").escape_debug().to_string(), problem }
+    TreeError::Command { command: excerpt(&command.path.join(" ")), problem }
 }
 
 fn check_command(command: &Command) -> Result<(), String> {
@@ -84,9 +84,9 @@ fn check_command(command: &Command) -> Result<(), String> {
     let mut names: HashMap<String, &str> = HashMap::new();
     for argument in &command.arguments {
         if !ids.insert(argument.id.as_str()) {
-            return Err(format!("has two arguments `{}`", argument.id.escape_debug()));
+            return Err(format!("has two arguments `{}`", excerpt(&argument.id)));
         }
-        let of = |problem: String| format!("has an argument `{}` that {problem}", argument.id.escape_debug());
+        let of = |problem: String| format!("has an argument `{}` that {problem}", excerpt(&argument.id));
         check_argument(argument).map_err(of)?;
         let long = argument.long.as_ref().map(|long| format!("--{long}"));
         let short = argument.short.map(|short| format!("-{short}"));
@@ -102,7 +102,7 @@ fn check_command(command: &Command) -> Result<(), String> {
     for argument in &command.arguments {
         let others = argument.conflicts_with.iter().chain(&argument.requires);
         if let Some(missing) = others.into_iter().find(|other| !ids.contains(other.as_str())) {
-            let (id, missing) = (&argument.id, missing.escape_debug());
+            let (id, missing) = (&argument.id, excerpt(missing));
             return Err(format!("has an argument `{id}` that names the unknown argument `{missing}`"));
         }
     }
@@ -131,7 +131,7 @@ fn check_argument(argument: &Argument) -> Result<(), String> {
     if let Some(long) = &argument.long
         && !is_word(long)
     {
-        return Err(format!("has the invalid name `--{}`", long.escape_debug()));
+        return Err(format!("has the invalid name `--{}`", excerpt(long)));
     }
     if argument.short.is_some_and(|short| !short.is_ascii_alphanumeric()) {
         return Err("has a short name that is not an ASCII letter or digit".to_owned());

@@ -23,6 +23,8 @@ mod named;
 mod own;
 mod rules;
 
-pub use named::{append_to, check_directory, check_file, check_private_file, read_named, read_private};
+pub use named::{
+    append_to, check_directory, check_file, check_private_file, read_named, read_private, read_unlinked,
+};
 pub use own::OwnPath;
 pub use rules::Unsafe;

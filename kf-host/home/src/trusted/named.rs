@@ -19,6 +19,11 @@ pub fn read_named(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
     read(path, max, LastComponent::FollowLink, Privacy::Readable)
 }
 
+/// The same for a file that is not a link.
+pub fn read_unlinked(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
+    read(path, max, LastComponent::Unresolved, Privacy::Readable)
+}
+
 /// The same for a file that other users cannot read either, and that is not a link.
 pub fn read_private(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
     read(path, max, LastComponent::Unresolved, Privacy::Private)

@@ -59,8 +59,12 @@ impl OwnPath {
 
     /// Opens a regular file for reading; `None` if it does not exist.
     pub fn open(&self) -> Result<Option<File>> {
+        self.open_to_read(Privacy::Readable)
+    }
+
+    fn open_to_read(&self, privacy: Privacy) -> Result<Option<File>> {
         let Some((parent, name)) = self.parent(Missing::Ignore)? else { return Ok(None) };
-        match self.open_file(&parent, name, OFlags::RDONLY, Privacy::Readable) {
+        match self.open_file(&parent, name, OFlags::RDONLY, privacy) {
             Ok(file) => Ok(Some(file)),
             Err(Refused::Errno(Errno::NOENT)) => Ok(None),
             Err(Refused::Errno(errno)) => Err(Error::reading(&self.path, errno)),
@@ -71,6 +75,12 @@ impl OwnPath {
     /// Reads a regular file of at most `max` bytes; `None` if it does not exist.
     pub fn read(&self, max: u64) -> Result<Option<Vec<u8>>> {
         self.open()?.map(|file| files::read_to_end(file, &self.path, max)).transpose()
+    }
+
+    /// The same for a file with a secret: it is refused if other users can read it.
+    pub fn read_private(&self, max: u64) -> Result<Option<Vec<u8>>> {
+        let file = self.open_to_read(Privacy::Private)?;
+        file.map(|file| files::read_to_end(file, &self.path, max)).transpose()
     }
 
     /// Reads a JSON file with `"format": supported`.

@@ -27,13 +27,17 @@ use super::staging::{MAX_SIGNATURE_BYTES, Signers, Staging, names, signature_byt
 use crate::error::{Error, Result};
 
 /// Approves the staged content of `role` in the folder `staging` with a key of the targets role, and returns who has
-/// approved it so far. To review it before, see [`examine`](super::examine()).
+/// approved it so far. `reviewed` is the digest of the content that was [examined](super::examine()).
 ///
 /// # Errors
 ///
-/// The role is not staged, or the key may not sign the targets role.
-pub fn approve(staging: &Path, role: &RoleName, key: &SigningKey) -> Result<Signers> {
+/// The role is not staged, its content is another one now, or the key may not sign the targets role.
+pub fn approve(staging: &Path, role: &RoleName, reviewed: Digest, key: &SigningKey) -> Result<Signers> {
     let opened = Staging::open(staging)?;
+    if content(&opened, role)? != reviewed {
+        let what = format!("{role} in {} changed while it was reviewed", staging.display());
+        return Err(Error::Publish(what));
+    }
     let admins = opened.admins()?;
     let keyid = admins.id_of(key.public()).ok_or_else(|| Error::NotAuthorized {
         keyid: key.id().to_owned(),
@@ -63,9 +67,14 @@ pub(super) fn approvals(staging: &Staging, role: &RoleName, admins: &Authority) 
     Ok(Signers { threshold: admins.role.threshold, keyids: admins.keys.keys().cloned().collect(), signed })
 }
 
+/// The digest of what is signed.
+pub(super) fn content(staging: &Staging, role: &RoleName) -> Result<Digest> {
+    Ok(Digest::of(&canonical(staging.signed(role)?)?))
+}
+
 fn payload(staging: &Staging, role: &RoleName) -> Result<Vec<u8>> {
     let registry: &RegistryId = staging.registry();
-    let sha256 = Digest::of(&canonical(staging.signed(role)?)?);
+    let sha256 = content(staging, role)?;
     canonical(&json!({ "_type": "x-kf-approval", "registry": registry, "role": role, "sha256": sha256 }))
 }
 

@@ -12,7 +12,7 @@ use kf_home::lock::try_lock;
 use sigstore_tuf::metadata::{Root, Signature, Snapshot, TargetFile, Targets, Timestamp as TimestampRole};
 use sigstore_tuf::{Error as TufError, TrustedMetadataSet, UpdaterConfig};
 
-use super::approval::approvals;
+use super::approval::{approvals, content};
 use super::current::{Anchor, Current, TIMESTAMP, kept, same_pin};
 use super::keys::{PublicKeys, SigningKey};
 use super::metadata::{self, Authority, Body, Signed, canonical, days, envelope, stamp, to_signed};
@@ -86,8 +86,17 @@ pub struct Examined {
     /// The staged roles that are not published yet.
     pub roles: Vec<RoleName>,
     pub new: Vec<NewVersion>,
-    /// Who has approved the roles in which rights grow.
-    pub approvals: BTreeMap<RoleName, Signers>,
+    /// The roles in which rights grow.
+    pub grown: BTreeMap<RoleName, Grown>,
+}
+
+/// A role with a version that may do more than the one before it.
+#[derive(Clone, Debug)]
+pub struct Grown {
+    /// Of the staged content, to [approve](super::approve()) it.
+    pub sha256: Digest,
+    /// Who has approved it.
+    pub approvals: Signers,
 }
 
 /// Checks a staging folder as a publication does, without the online keys. It changes nothing.
@@ -110,7 +119,7 @@ pub fn examine(input: &AssembleInput<'_>) -> Result<Examined> {
         (None, Some((_, index))) => index.registry.clone(),
         (None, None) => return Err(Error::Publish("nothing is published and nothing is staged".into())),
     };
-    Ok(Examined { registry, roles: next.roles(), approvals: next.approvals(&new, staging.as_ref())?, new })
+    Ok(Examined { registry, roles: next.roles(), grown: next.grown(&new, staging.as_ref())?, new })
 }
 
 /// A publication that is checked and signed, but not written yet. While it exists, no other can be prepared.
@@ -129,6 +138,9 @@ pub struct Publication {
 impl Publication {
     /// Checks everything and signs snapshot and timestamp.
     pub fn prepare(input: &AssembleInput<'_>) -> Result<Self> {
+        if input.staging.is_none() && !input.published.exists() {
+            return Err(Error::NothingPublished(input.published.to_owned()));
+        }
         let metadata_dir = input.published.join("metadata");
         fs_err::create_dir_all(&metadata_dir).map_err(|e| Error::writing(&metadata_dir, e))?;
         let lock = fs_err::File::open(&metadata_dir)?;
@@ -430,7 +442,16 @@ impl<'a> Next<'a> {
                 // Another owner publishes the same files again.
                 growth: if moved { Vec::new() } else { growth },
             });
-            for (path, entry, _) in release.targets()? {
+            let signed = match old_target(PartKind::Component) {
+                Some(old) => release::signed(old),
+                None => body.target(&path(PartKind::Component)).and_then(release::signed),
+            };
+            if signed
+                .is_some_and(|signed| signed > self.input.now.saturating_add(CLOCK_SLACK).unwrap_or(signed))
+            {
+                return Err(refuse("a version is dated in the future"));
+            }
+            for (path, entry, _) in release.targets(signed)? {
                 if body.target(&path) != Some(&entry) {
                     return Err(refuse(&format!("the entry for {path} does not match the file")));
                 }
@@ -458,26 +479,26 @@ impl<'a> Next<'a> {
         authority.verify(&self.targets.metadata, "targets").map_err(publish_tuf)
     }
 
-    /// Who has approved the roles in which rights grow.
-    fn approvals(
-        &self,
-        new: &[NewVersion],
-        staging: Option<&Staging>,
-    ) -> Result<BTreeMap<RoleName, Signers>> {
+    /// The roles in which rights grow.
+    fn grown(&self, new: &[NewVersion], staging: Option<&Staging>) -> Result<BTreeMap<RoleName, Grown>> {
         let admins = Authority::in_root(self.root()?.body(), "targets")?;
         let grown = new.iter().filter(|new| !new.growth.is_empty());
         let roles: BTreeSet<RoleName> = grown.map(|new| RoleName::Author(new.owner.clone())).collect();
         let Some(staging) = staging else { return Ok(BTreeMap::new()) };
-        let signers = roles.into_iter().map(|role| Ok((role.clone(), approvals(staging, &role, &admins)?)));
-        signers.collect()
+        let grown = roles.into_iter().map(|role| {
+            let approvals = approvals(staging, &role, &admins)?;
+            let sha256 = content(staging, &role)?;
+            Ok((role, Grown { sha256, approvals }))
+        });
+        grown.collect()
     }
 
     /// Refuses a version whose rights grow without the approval of the admins.
     fn require_approvals(&self, new: &[NewVersion], staging: Option<&Staging>) -> Result<()> {
-        let approvals = self.approvals(new, staging)?;
+        let grown = self.grown(new, staging)?;
         for version in new.iter().filter(|new| !new.growth.is_empty()) {
             let role = RoleName::Author(version.owner.clone());
-            if !approvals.get(&role).is_some_and(Signers::enough) {
+            if !grown.get(&role).is_some_and(|grown| grown.approvals.enough()) {
                 let Published { name, version: number, .. } = version.version.clone();
                 let baseline = version.baseline.as_ref().map(|old| old.manifest.plugin.version.to_string());
                 return Err(Error::Unapproved {

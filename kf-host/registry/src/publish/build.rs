@@ -5,13 +5,13 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::approval::approve;
+use super::approval::{approve, content};
 use super::assemble::{AssembleInput, Built, assemble};
 use super::keys::KeyRing;
 use super::release::{Artifacts, Describe, Gate};
 use super::role::RoleName;
 use super::stage::{StageInput, stage};
-use super::staging::sign;
+use super::staging::{Staging, sign};
 use crate::error::{Error, Result};
 use crate::source::Source;
 
@@ -60,7 +60,7 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built> {
         }
         if let (RoleName::Author(_), true) = (role, input.approve_grants) {
             for key in &input.keys.targets {
-                approve(&staging, role, key)?;
+                approve(&staging, role, content(&Staging::open(&staging)?, role)?, key)?;
             }
         }
     }

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::rand;
 use kf_home::trusted;
-use pkcs8::pkcs5::pbes2;
+use pkcs8::pkcs5::EncryptionScheme;
+use pkcs8::pkcs5::pbes2::{self, Kdf};
 use pkcs8::pkcs5::scrypt::Params;
 use pkcs8::{EncryptedPrivateKeyInfo, LineEnding, PrivateKeyInfo, SecretDocument};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -23,6 +24,30 @@ pub const MIN_PASSPHRASE_BYTES: usize = 8;
 
 /// scrypt's cost as base-2 logarithm, block size and parallelism. OpenSSL refuses to read a key that needs more than 32 MiB.
 const SCRYPT: (u8, u32, u32) = (14, 8, 5);
+
+/// The most memory and work that a key file may ask for, in bytes. A new one needs a quarter of the memory and a twelfth of
+/// the work.
+const MAX_SCRYPT_MEMORY: u64 = 64 * 1024 * 1024;
+const MAX_SCRYPT_WORK: u64 = 1024 * 1024 * 1024;
+const MAX_PBKDF2_ITERATIONS: u32 = 10_000_000;
+
+/// Checks that decrypting takes seconds at most: memory that cannot be allocated would end the process.
+fn check_cost(scheme: &EncryptionScheme<'_>) -> Result<(), String> {
+    let EncryptionScheme::Pbes2(parameters) = scheme else {
+        return Err("only PBES2 is supported".into());
+    };
+    let is_cheap = match &parameters.kdf {
+        Kdf::Scrypt(scrypt) => {
+            let blocks = u64::from(scrypt.block_size).saturating_mul(128);
+            let memory = scrypt.cost_parameter.saturating_mul(blocks);
+            let work = memory.saturating_mul(scrypt.parallelization.into());
+            scrypt.cost_parameter > 1 && memory <= MAX_SCRYPT_MEMORY && work <= MAX_SCRYPT_WORK
+        }
+        Kdf::Pbkdf2(pbkdf2) => pbkdf2.iteration_count <= MAX_PBKDF2_ITERATIONS,
+        _ => return Err("unknown key derivation function".into()),
+    };
+    if is_cheap { Ok(()) } else { Err("decrypting it takes too much memory or time".into()) }
+}
 
 /// A key file that was read.
 #[derive(Debug)]
@@ -62,6 +87,7 @@ impl EncryptedKey {
         let what = || self.path.display().to_string();
         let encrypted = EncryptedPrivateKeyInfo::try_from(self.document.as_bytes())
             .map_err(|error| Error::invalid(what(), error))?;
+        check_cost(&encrypted.encryption_algorithm).map_err(|reason| Error::invalid(what(), reason))?;
         let decrypted = encrypted
             .decrypt(passphrase.expose_secret())
             .map_err(|_| Error::WrongPassphrase(self.path.clone()))?;
@@ -153,6 +179,24 @@ mod tests {
             let error = read.decrypt(&secret(wrong)).unwrap_err();
             assert!(matches!(error, Error::WrongPassphrase(_)), "{error:?}");
             assert_eq!(error.kind(), Kind::Usage);
+        }
+    }
+
+    #[test]
+    fn key_that_takes_too_much_memory_or_time_is_refused() {
+        let cases = [(20, 8, 1), (40, 8, 1), (63, 8, 1), (14, 512, 1), (14, 8, 1000), (16, 8, 100)];
+        for (log_n, r, p) in cases {
+            let salt = [0; 16];
+            let kdf = Kdf::Scrypt(pbes2::ScryptParams {
+                salt: &salt,
+                cost_parameter: 1 << log_n,
+                block_size: r,
+                parallelization: p,
+                key_length: None,
+            });
+            let encryption = pbes2::EncryptionScheme::Aes256Cbc { iv: &[0; 16] };
+            let scheme = EncryptionScheme::Pbes2(pbes2::Parameters { kdf, encryption });
+            assert!(check_cost(&scheme).is_err(), "{log_n} {r} {p}");
         }
     }
 

@@ -14,6 +14,11 @@
 //! every version again, signs snapshot and timestamp, and publishes. With nothing staged it renews those two.
 //! [`build()`] does all three with a [`KeyRing`], for tests and to get started.
 //!
+//! No kept crate does this. `sigstore-tuf` verifies and does not sign. `tough` signs, but wants all keys of a role at once, and
+//! gives targets in folders other file names than the clients of other implementations expect. The tools in Python need Python.
+//! So the types, the canonical JSON and the verification are those of `sigstore-tuf`, and what is added here is small: which
+//! version comes next, one detached signature at a time, and the order in which files are written.
+//!
 //! The result is a TUF repository of plain files. Publishing adds files and removes none:
 //!
 //! * files are named by digest (targets) or by version (metadata) and never change;
@@ -43,11 +48,12 @@ mod staging;
 pub mod verify;
 
 pub use approval::approve;
-pub use assemble::{AssembleInput, Built, Examined, NewVersion, Publication, assemble, examine};
+pub use assemble::{AssembleInput, Built, Examined, Grown, NewVersion, Publication, assemble, examine};
 pub use build::{BuildInput, build};
 pub use changes::Change;
 pub use key_file::{EncryptedKey, KeyFile};
 pub use keys::{Holders, KeyRing, PublicKeys, SigningKey};
+pub(crate) use release::stored;
 pub use release::{Artifacts, Describe, Details, Gate, Published, Submission};
 pub use role::RoleName;
 pub use root_draft::{FirstRoot, PublicKey, RootDraft, TopRole};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use kf_core::Permissions;
 use kf_core::manifest::{Manifest, check_version};
 use kf_core::{Digest, PluginName};
@@ -238,12 +239,18 @@ impl Release {
         gate.check(&submission).map_err(|reason| self.refuse(reason))
     }
 
-    /// The targets that its author signs: path, entry and bytes of each file.
-    pub(super) fn targets(self) -> Result<Vec<(String, TargetFile, Vec<u8>)>> {
+    /// The targets that its author signs: path, entry and bytes of each file. `signed` is when it was signed first, if
+    /// that is known.
+    pub(super) fn targets(self, signed: Option<Timestamp>) -> Result<Vec<(String, TargetFile, Vec<u8>)>> {
         let plugin = &self.manifest.plugin;
         let path = |kind: PartKind| kind.path(&plugin.name, &plugin.version);
         let mut wasm = metadata::target_file(&self.wasm)?;
-        wasm.custom = Some(json!({ "abi": plugin.abi }));
+        // TUF writes times in whole seconds.
+        let signed = signed.and_then(|at| Timestamp::from_second(at.as_second()).ok());
+        wasm.custom = Some(match signed {
+            Some(signed) => json!({ "abi": plugin.abi, "signed": signed }),
+            None => json!({ "abi": plugin.abi }),
+        });
         Ok(vec![
             (path(PartKind::Component), wasm, self.wasm),
             (path(PartKind::Manifest), metadata::target_file(&self.toml)?, self.toml),
@@ -270,11 +277,16 @@ fn read_part(folder: &Path, kind: PartKind) -> Result<Vec<u8>> {
 }
 
 /// The path of a target below `targets/`, with its digest, so that no file ever changes.
-pub(super) fn stored(path: &str, sha256: Digest) -> String {
+pub(crate) fn stored(path: &str, sha256: Digest) -> String {
     match path.rsplit_once('/') {
         Some((folder, name)) => format!("{folder}/{sha256}.{name}"),
         None => format!("{sha256}.{path}"),
     }
+}
+
+/// When a published version was signed first, if its program's entry says so.
+pub(super) fn signed(program: &TargetFile) -> Option<Timestamp> {
+    serde_json::from_value(program.custom.as_ref()?.get("signed")?.clone()).ok()
 }
 
 /// Parses `plugins/NAME/VERSION/PART`.

@@ -270,7 +270,12 @@ impl Stage<'_> {
         if !self.wanted(&owner) {
             return Err(release.refuse(format!("{owner} is not among the roles to stage")));
         }
-        for (path, entry, bytes) in release.targets()? {
+        // A version that moves keeps its date, too.
+        let signed = match self.current.target(&path(PartKind::Component)) {
+            Some(program) => release::signed(program),
+            None => Some(self.input.now),
+        };
+        for (path, entry, bytes) in release.targets(signed)? {
             self.add_target(&path, &entry, bytes)?;
             role.targets.insert(path, entry);
         }

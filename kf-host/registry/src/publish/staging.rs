@@ -323,9 +323,9 @@ impl Staging {
         })
     }
 
-    /// Adds the signature of `key` to a role, without changing what is signed. An earlier signature of the same key is
-    /// replaced.
-    fn sign(&self, role: &RoleName, key: &SigningKey) -> Result<Review> {
+    /// Adds the signature of `key` to a role, as it was when the folder was opened, without changing what is signed. An
+    /// earlier signature of the same key is replaced.
+    pub fn sign(&self, role: &RoleName, key: &SigningKey) -> Result<Review> {
         self.review(role)?;
         let keyid = self.key_id(role, key.public())?;
         let path = self.dir.join(signature_path(role, &keyid)?);

@@ -127,7 +127,7 @@ impl Source {
         }
     }
 
-    /// Reads all files, and collects what is wrong with them. What cannot be read is left out.
+    /// Reads all files, and collects what is wrong with them. What cannot be read is skipped.
     ///
     /// # Errors
     ///
@@ -241,7 +241,7 @@ pub struct Problem {
     pub error: Error,
 }
 
-/// The reviewed text in a folder, and everything that is wrong with it. What cannot be read is left out.
+/// The reviewed text in a folder, and everything that is wrong with it. What cannot be read is skipped.
 ///
 /// # Errors
 ///

@@ -5,15 +5,20 @@
 //!
 //! * **Rollback protection across processes.** The last complete refresh is stored in one file, replaced in one
 //!   rename, so a later process refuses anything older. If that file cannot be read, the refresh fails: without
-//!   it, older versions would be accepted.
+//!   it, older versions would be accepted. A newer root is kept even if the refresh then fails, so keys that it
+//!   revokes are never trusted again.
 //! * **Clock checks.** To a clock that was set back, an expired signature looks valid. Even on first use the clock must not
 //!   be earlier than the signatures.
-//! * **The newest mirror.** Of several URLs, the one with the newest valid state is used.
+//! * **The newest mirror.** Of several URLs, the one with the newest valid state is used, and what is wrong with the others
+//!   is reported.
 //! * **The right author.** TUF finds *a* role that signed a file. Here it must be the role of the owner that
 //!   the admins named in the index.
 //! * **Limits.** Every file has a size limit, every operation a deadline.
 
+mod client;
+mod fault;
 mod mirrors;
+mod originals;
 mod state;
 mod view;
 
@@ -30,16 +35,22 @@ use kf_core::{Digest, Kind, RegistryId};
 use kf_home::Home;
 use serde_json::Value;
 use sigstore_tuf::metadata::Role;
-use sigstore_tuf::{Error as TufError, Repository, Updater, UpdaterConfig};
+use sigstore_tuf::{Error as TufError, Repository};
 
-use self::state::{CachingRepository, Memory, OfflineRepository, State};
+pub use self::client::{Client, Locations};
+pub use self::fault::Fault;
+pub use self::mirrors::{Mirror, MirrorState, last_found};
+use self::mirrors::{Order, Versions};
+pub(crate) use self::originals::{Metadata, root_version};
+pub(crate) use self::state::signed_version;
+use self::state::{CachingRepository, LastFile, Memory, OfflineRepository, State};
 use self::view::part;
 use crate::error::{Error, Result};
 use crate::index::{Origin, Resolved, View, signed_at};
 use crate::parts::{Part, PartKind};
+use crate::receipt;
 use crate::registries::Registry;
 use crate::transport::{Deadline, Failure, Progress, Transport, Url};
-use crate::{MAX_WASM_BYTES, receipt};
 
 /// How to refresh.
 #[derive(Clone)]
@@ -93,19 +104,7 @@ impl Fetched {
             }
         }
         let bytes = files.get(&PartKind::Manifest).map(Vec::as_slice).unwrap_or_default();
-        let manifest = Manifest::from_bytes(bytes)?;
-        let plugin = &manifest.plugin;
-        if (&plugin.name, &plugin.version, &plugin.abi) != (&resolved.name, &resolved.version, &resolved.abi)
-        {
-            let reason = format!(
-                "{} describes {} {} for ABI {}",
-                PartKind::Manifest.path(&resolved.name, &resolved.version),
-                plugin.name,
-                plugin.version,
-                plugin.abi
-            );
-            return Err(Error::Mismatch { name: resolved.name, reason });
-        }
+        let manifest = manifest_of(&resolved, bytes)?;
         Ok(Self { resolved, manifest, files })
     }
 
@@ -127,6 +126,26 @@ impl Fetched {
     pub fn files(&self) -> impl Iterator<Item = (Part, &[u8])> {
         self.resolved.parts.iter().map(|part| (part, self.file(part.kind)))
     }
+}
+
+/// What a release says about itself, verified: its files without the program.
+#[derive(Clone, Debug)]
+pub struct Description {
+    pub manifest: Manifest,
+    /// `command.json` as signed.
+    pub commands: Vec<u8>,
+}
+
+/// The manifest of a release, which must be for its name, version and ABI.
+fn manifest_of(resolved: &Resolved, bytes: &[u8]) -> Result<Manifest> {
+    let manifest = Manifest::from_bytes(bytes)?;
+    let plugin = &manifest.plugin;
+    if (&plugin.name, &plugin.version, &plugin.abi) == (&resolved.name, &resolved.version, &resolved.abi) {
+        return Ok(manifest);
+    }
+    let path = PartKind::Manifest.path(&resolved.name, &resolved.version);
+    let reason = format!("{path} describes {} {} for ABI {}", plugin.name, plugin.version, plugin.abi);
+    Err(Error::Mismatch { name: resolved.name.clone(), reason })
 }
 
 /// The verified metadata of one role.
@@ -163,10 +182,17 @@ impl RoleStatus {
 /// A registry that was refreshed, or loaded from its last refresh.
 pub struct Session {
     registry: RegistryId,
-    updater: Updater,
+    /// The pinned root.
+    root: Vec<u8>,
+    client: Client,
+    /// The files that were verified.
+    memory: Memory,
+    /// None if nothing can be fetched.
+    transport: Option<Arc<Transport>>,
     view: View,
     deadline: Deadline,
     fetch_limit: Duration,
+    mirrors: Vec<Mirror>,
 }
 
 impl std::fmt::Debug for Session {
@@ -177,41 +203,80 @@ impl std::fmt::Debug for Session {
 
 /// Refreshes `registry` from the URL with the newest valid state.
 ///
-/// The state is stored under `home` only if everything was verified. Blocks and lower ceilings are written to the receipts,
-/// so they apply from the next start on, even offline. Refresh before acquiring a [`kf_home::lock::NameLock`]: the receipt
-/// of a locked name is not updated.
+/// The state is stored under `home` only if everything was verified, except for newer roots. Blocks and lower ceilings are
+/// written to the receipts, so they apply from the next start on, even offline. Refresh before acquiring a
+/// [`kf_home::lock::NameLock`]: the receipt of a locked name is not updated.
 pub fn refresh(home: &Home, registry: &Registry, options: &Options) -> Result<Session> {
     let state = State::load(home, &registry.id)?;
     if let Some(state) = &state {
         state.check_clock(&registry.id, options.now)?;
     }
-    let mut refused: Option<Error> = None;
-    for url in mirrors::by_freshness(registry, state.as_ref(), options) {
-        match attempt(registry, url, state.as_ref(), options) {
-            Ok((session, memory)) => {
-                State::commit(home, &registry.id, &memory, options.now)?;
-                receipt::update_from(home, session.view())?;
-                return Ok(session);
+    let keep = |memory: &Memory| -> Result<Option<State>> {
+        match State::keep_roots(home, &registry.id, memory, root_version(&registry.root)?)? {
+            true => State::load(home, &registry.id),
+            false => Ok(None),
+        }
+    };
+    let (session, memory) = from_any(registry, state, options, &keep)?;
+    State::commit(home, &registry.id, &memory, options.now)?;
+    receipt::update_from(home, session.view())?;
+    mirrors::keep(home, &registry.id, &session.mirrors);
+    Ok(session)
+}
+
+/// Refreshes from the first URL, newest state first, that has a valid state. `keep` gets the files of a failed refresh, and
+/// returns the state to go on with if it stored any of them.
+fn from_any(
+    registry: &Registry,
+    mut state: Option<State>,
+    options: &Options,
+    keep: &dyn Fn(&Memory) -> Result<Option<State>>,
+) -> Result<(Session, Memory)> {
+    let order = Order::ask(registry, state.as_ref(), options);
+    let mut failed: Vec<(&Url, Error)> = Vec::new();
+    for url in order.urls() {
+        let memory = Memory::from_state(state.as_ref());
+        let attempted = attempt(registry, url, &memory, options);
+        if attempted.is_err()
+            && let Some(kept) = keep(&memory)?
+        {
+            state = Some(kept);
+        }
+        match attempted {
+            Ok(mut session) => {
+                session.mirrors = order.mirrors(url, session.versions(), &failed);
+                return Ok((session, memory));
             }
             // To this clock, an older state of another mirror would look valid.
             Err(error @ Error::ClockBehind { .. }) => return Err(error),
-            // A failed verification is worth reporting more than an unreachable mirror.
-            Err(error) => {
-                if refused.as_ref().is_none_or(|e| e.kind() != Kind::Untrusted) {
-                    refused = Some(error);
-                }
-            }
+            Err(error) => failed.push((url, error)),
         }
     }
-    Err(refused.unwrap_or_else(|| Error::Unreachable {
+    // A failed verification is worth reporting more than missing credentials, and those more than an unreachable mirror.
+    let worth = |error: &Error| match error.kind() {
+        Kind::Untrusted => 2,
+        Kind::Unauthenticated => 1,
+        _ => 0,
+    };
+    let worst = failed
+        .into_iter()
+        .map(|(_, error)| error)
+        .reduce(|earlier, later| if worth(&later) > worth(&earlier) { later } else { earlier });
+    Err(worst.unwrap_or_else(|| Error::Unreachable {
         registry: registry.id.clone(),
         reason: "it has no URL".into(),
     }))
 }
 
+/// Verifies a registry that is not set up on this machine, from the URL with the newest valid state. Nothing is stored,
+/// so an older state than last time is not noticed before it expires.
+pub fn verify(registry: &Registry, options: &Options) -> Result<Session> {
+    from_any(registry, None, options, &|_| Ok(None)).map(|(session, _)| session)
+}
+
 /// The state of the last refresh, verified again, including its expiry. Nothing is fetched.
 pub fn cached(home: &Home, registry: &Registry, now: Timestamp) -> Result<Session> {
-    let Some(state) = State::load(home, &registry.id)? else {
+    let Some(state) = State::load(home, &registry.id)?.filter(State::is_complete) else {
         return Err(Error::Unreachable {
             registry: registry.id.clone(),
             reason: "it was never refreshed on this machine".into(),
@@ -219,10 +284,11 @@ pub fn cached(home: &Home, registry: &Registry, now: Timestamp) -> Result<Sessio
     };
     state.check_clock(&registry.id, now)?;
     let memory = Memory::from_state(Some(&state));
+    let last_file = LastFile::default();
     open(
         registry,
-        OfflineRepository(memory.clone()),
-        memory,
+        OfflineRepository(memory.clone(), last_file.clone()),
+        Files { memory, transport: None, last_file },
         &Options::at(now),
         Deadline::after(Duration::ZERO),
     )
@@ -230,40 +296,58 @@ pub fn cached(home: &Home, registry: &Registry, now: Timestamp) -> Result<Sessio
 
 /// When `registry` was last refreshed on this machine.
 pub fn last_seen(home: &Home, id: &RegistryId) -> Result<Option<Timestamp>> {
-    Ok(State::load(home, id)?.map(|state| state.last_seen))
+    Ok(State::load(home, id)?.filter(State::is_complete).map(|state| state.last_seen))
 }
 
-fn attempt(
-    registry: &Registry,
-    url: &Url,
-    state: Option<&State>,
-    options: &Options,
-) -> Result<(Session, Memory)> {
+fn attempt(registry: &Registry, url: &Url, memory: &Memory, options: &Options) -> Result<Session> {
     let deadline = Deadline::after(options.refresh_limit);
-    let memory = Memory::from_state(state);
-    let transport = Transport::new(url, deadline.clone(), options.progress.clone());
-    let repository = CachingRepository { transport, memory: memory.clone() };
-    let session = open(registry, repository, memory.clone(), options, deadline)?;
-    Ok((session, memory))
+    let transport =
+        Arc::new(Transport::new(url, &registry.access, deadline.clone(), options.progress.clone())?);
+    let last_file = LastFile::default();
+    let repository = CachingRepository {
+        transport: Arc::clone(&transport),
+        memory: memory.clone(),
+        last_file: last_file.clone(),
+    };
+    let files = Files { memory: memory.clone(), transport: Some(transport), last_file };
+    open(registry, repository, files, options, deadline)
+}
+
+/// Where a session has its files from.
+struct Files {
+    memory: Memory,
+    transport: Option<Arc<Transport>>,
+    /// The file that was read last, for errors.
+    last_file: LastFile,
 }
 
 fn open(
     registry: &Registry,
     repository: impl Repository + 'static,
-    memory: Memory,
+    files: Files,
     options: &Options,
     deadline: Deadline,
 ) -> Result<Session> {
     let id = &registry.id;
-    let mut config = UpdaterConfig::default();
-    config.target_max_length = MAX_WASM_BYTES;
-    let mut updater = Updater::new(repository, &registry.root)
-        .map_err(|e| from_tuf(id, &e))?
-        .with_config(config)
-        .with_store(memory);
-    ready(updater.refresh(options.now)).map_err(|e| from_tuf(id, &e))?;
-    let view = view::view(id, &mut updater, options.now)?;
-    Ok(Session { registry: id.clone(), updater, view, deadline, fetch_limit: options.fetch_limit })
+    let mut client = Client::new(id, &registry.root, repository, files.memory.clone())?;
+    client.refresh(options.now).map_err(|error| match error {
+        Error::Metadata { registry, fault } => {
+            Error::Metadata { registry, fault: fault.in_file(&files.last_file.name()) }
+        }
+        error => error,
+    })?;
+    let view = view::view(id, &mut client.updater, &files.last_file, options.now)?;
+    Ok(Session {
+        registry: id.clone(),
+        root: registry.root.clone(),
+        client,
+        memory: files.memory,
+        transport: files.transport,
+        view,
+        deadline,
+        fetch_limit: options.fetch_limit,
+        mirrors: Vec::new(),
+    })
 }
 
 fn status(name: &str, extra: &BTreeMap<String, Value>, role: &impl Role) -> RoleStatus {
@@ -281,9 +365,20 @@ impl Session {
         &self.view
     }
 
+    /// What was found about each address of the registry, if it has several and was refreshed.
+    pub fn mirrors(&self) -> &[Mirror] {
+        &self.mirrors
+    }
+
+    /// The versions of root and timestamp.
+    fn versions(&self) -> Versions {
+        let trusted = self.client.updater.trusted();
+        (trusted.root().version, trusted.timestamp().map_or(0, |timestamp| timestamp.version))
+    }
+
     /// The roles of the registry, from the root down, with their age.
     pub fn roles(&self) -> Vec<RoleStatus> {
-        let trusted = self.updater.trusted();
+        let trusted = self.client.updater.trusted();
         let mut roles = vec![status("root", &trusted.root().extra, trusted.root())];
         roles.extend(trusted.timestamp().map(|role| status("timestamp", &role.extra, role)));
         roles.extend(trusted.snapshot().map(|role| status("snapshot", &role.extra, role)));
@@ -296,16 +391,21 @@ impl Session {
         roles
     }
 
+    /// Fetches the manifest and the command tree of a release, checked as in [`Session::fetch`].
+    pub fn describe(&self, resolved: &Resolved) -> Result<Description> {
+        let role = self.role_of(resolved)?;
+        self.deadline.restart(self.fetch_limit);
+        let part =
+            |part: Part| self.fetch_part(&role, &part.kind.path(&resolved.name, &resolved.version), part);
+        let manifest = part(resolved.parts.manifest())?;
+        let manifest = manifest_of(resolved, &manifest).map_err(|error| self.not_a_mismatch(error))?;
+        Ok(Description { manifest, commands: part(resolved.parts.commands())? })
+    }
+
     /// Fetches one command's files. Each is checked against its signed length and digest before anything parses it.
     pub fn fetch(&self, resolved: &Resolved) -> Result<Fetched> {
-        let Origin::Registry { registry, owner, .. } = &resolved.origin else {
-            return Err(self.untrusted(format!("{} is not from a registry", resolved.name)));
-        };
-        if *registry != self.registry {
-            return Err(self.untrusted(format!("{} is from registry {registry}", resolved.name)));
-        }
+        let role = self.role_of(resolved)?;
         self.deadline.restart(self.fetch_limit);
-        let role = owner.role();
         let mut files = BTreeMap::new();
         // Small files first: they may be refused before the program is fetched.
         let mut parts: Vec<Part> = resolved.parts.iter().collect();
@@ -314,14 +414,31 @@ impl Session {
             let path = wanted.kind.path(&resolved.name, &resolved.version);
             files.insert(wanted.kind, self.fetch_part(&role, &path, wanted)?);
         }
-        Fetched::new(resolved.clone(), files).map_err(|error| match error {
+        Fetched::new(resolved.clone(), files).map_err(|error| self.not_a_mismatch(error))
+    }
+
+    /// The role that signs a release of this registry.
+    fn role_of(&self, resolved: &Resolved) -> Result<String> {
+        let Origin::Registry { registry, owner, .. } = &resolved.origin else {
+            return Err(self.untrusted(format!("{} is not from a registry", resolved.name)));
+        };
+        if *registry != self.registry {
+            return Err(self.untrusted(format!("{} is from registry {registry}", resolved.name)));
+        }
+        Ok(owner.role())
+    }
+
+    /// A release that does not match its manifest is the registry's fault.
+    fn not_a_mismatch(&self, error: Error) -> Error {
+        match error {
             Error::Mismatch { reason, .. } => self.untrusted(reason),
-            error => error,
-        })
+            error => view::from_registry(&self.registry, error),
+        }
     }
 
     fn fetch_part(&self, role: &str, path: &str, wanted: Part) -> Result<Vec<u8>> {
         let target = self
+            .client
             .updater
             .trusted()
             .targets_role(role)
@@ -332,8 +449,12 @@ impl Session {
         if wanted.length > max {
             return Err(self.untrusted(format!("{path} is {} bytes long, more than {max}", wanted.length)));
         }
-        let bytes =
-            ready(self.updater.download_target(target, path)).map_err(|e| from_tuf(&self.registry, &e))?;
+        let bytes = ready(self.client.updater.download_target(target, path)).map_err(|e| {
+            match from_tuf(&self.registry, &e) {
+                Error::NotMirrored { registry, .. } => Error::NotMirrored { registry, file: path.to_owned() },
+                error => error,
+            }
+        })?;
         let found = Digest::of(&bytes);
         if found != wanted.sha256 {
             return Err(self.untrusted(format!("{path} has sha256 {found}, expected {}", wanted.sha256)));
@@ -382,7 +503,7 @@ fn from_tuf(id: &RegistryId, error: &TufError) -> Error {
     let registry = id.clone();
     match error {
         TufError::Transport { message, .. } => Error::Unreachable { registry, reason: message.clone() },
-        _ => Error::Untrusted { registry, reason: chain(error) },
+        _ => Error::Metadata { registry, fault: Fault::of(error) },
     }
 }
 
@@ -390,7 +511,13 @@ pub(crate) fn from_failure(id: &RegistryId, failure: &Failure) -> Error {
     let (registry, reason) = (id.clone(), failure.to_string());
     match failure {
         Failure::Unreachable(_) => Error::Unreachable { registry, reason },
+        Failure::Missing(file) => Error::NotMirrored { registry, file: file.clone() },
         Failure::TimedOut { .. } => Error::TimedOut { registry, reason },
-        Failure::TooLong { .. } | Failure::BadPath(_) => Error::Untrusted { registry, reason },
+        Failure::Certificate(_) => Error::UntrustedServer { registry, reason },
+        Failure::Unauthenticated(_) => Error::Unauthenticated { registry, reason },
+        Failure::Denied(_) => Error::AccessDenied { registry, reason },
+        Failure::TooLong { .. } | Failure::BadPath(_) | Failure::Unsafe(_) => {
+            Error::Untrusted { registry, reason }
+        }
     }
 }

@@ -47,6 +47,34 @@ impl State {
         self.files.get("root.json").map(String::as_bytes)
     }
 
+    /// Whether a refresh was ever complete. Otherwise there are only roots.
+    pub(super) fn is_complete(&self) -> bool {
+        self.files.contains_key("timestamp.json")
+    }
+
+    /// Stores the roots that a failed refresh followed beyond the `pinned` version, and returns whether any is new.
+    ///
+    /// They may revoke keys, so they apply from now on. The other files stay those of the last complete refresh.
+    pub(super) fn keep_roots(home: &Home, id: &RegistryId, memory: &Memory, pinned: u64) -> Result<bool> {
+        let mut roots = memory.texts();
+        roots.retain(|name, _| root_version(name).is_some_and(|version| version > pinned));
+        if roots.is_empty() {
+            return Ok(false);
+        }
+        let dir = home.registry_state(id);
+        let lock = dir.at("state.lock").open_lock()?;
+        lock.lock().map_err(|e| Error::writing(&dir, e))?;
+        let never = || Self { format: Format, last_seen: Timestamp::UNIX_EPOCH, files: BTreeMap::new() };
+        let mut state = Self::load(home, id)?.unwrap_or_else(never);
+        roots.retain(|name, _| !state.files.contains_key(name));
+        if roots.is_empty() {
+            return Ok(false);
+        }
+        state.files.append(&mut roots);
+        dir.at("state.json").write_json(&state)?;
+        Ok(true)
+    }
+
     /// Replaces the state, unless another process stored a newer one meanwhile.
     pub(super) fn commit(home: &Home, id: &RegistryId, memory: &Memory, now: Timestamp) -> Result<()> {
         let dir = home.registry_state(id);
@@ -58,6 +86,11 @@ impl State {
                 return Ok(());
             }
             new.last_seen = now.max(old.last_seen);
+            // Another process may have followed more roots.
+            let roots = old.files.into_iter().filter(|(name, _)| root_version(name).is_some());
+            for (name, text) in roots {
+                new.files.entry(name).or_insert(text);
+            }
         }
         Ok(dir.at("state.json").write_json(&new)?)
     }
@@ -75,7 +108,13 @@ pub(super) fn is_behind(now: Timestamp, past: Timestamp) -> bool {
     now.saturating_add(CLOCK_SLACK).unwrap_or(Timestamp::MAX) < past
 }
 
-fn signed_version(text: &str) -> Option<u64> {
+/// The version in a name such as `root_history/7.root.json`.
+fn root_version(name: &str) -> Option<u64> {
+    name.strip_prefix("root_history/")?.strip_suffix(".root.json")?.parse().ok()
+}
+
+/// The version of a metadata file.
+pub(crate) fn signed_version(text: &str) -> Option<u64> {
     #[derive(Deserialize)]
     struct Envelope {
         signed: Signed,
@@ -94,19 +133,30 @@ pub(super) struct Memory(Arc<Mutex<BTreeMap<String, Vec<u8>>>>);
 impl Memory {
     pub(super) fn from_state(state: Option<&State>) -> Self {
         let files = state.map(|s| s.files.clone()).unwrap_or_default();
-        Self(Arc::new(Mutex::new(files.into_iter().map(|(name, text)| (name, text.into_bytes())).collect())))
+        Self::from_files(files.into_iter().map(|(name, text)| (name, text.into_bytes())).collect())
     }
 
-    fn get(&self, name: &str) -> Option<Vec<u8>> {
+    pub(super) fn from_files(files: BTreeMap<String, Vec<u8>>) -> Self {
+        Self(Arc::new(Mutex::new(files)))
+    }
+
+    pub(super) fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn insert(&self, name: &str, bytes: Vec<u8>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), bytes);
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<Vec<u8>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
     /// All files. Signed metadata is JSON, and therefore always text.
     fn texts(&self) -> BTreeMap<String, String> {
-        let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        files
-            .iter()
-            .filter_map(|(name, bytes)| Some((name.clone(), String::from_utf8(bytes.clone()).ok()?)))
+        self.files()
+            .into_iter()
+            .filter_map(|(name, bytes)| Some((name, String::from_utf8(bytes).ok()?)))
             .collect()
     }
 }
@@ -119,20 +169,36 @@ impl MetadataStore for Memory {
     fn store(&self, name: &str, bytes: &[u8]) -> sigstore_tuf::Result<()> {
         // Commands are stored by digest; a snapshot is stored once, without its version.
         if !name.starts_with("targets/plugins/") && !name.ends_with(".snapshot.json") {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), bytes.to_vec());
+            self.insert(name, bytes.to_vec());
         }
         Ok(())
     }
 }
 
+/// The name of the file that was requested last, for errors that do not name one.
+#[derive(Clone, Default)]
+pub(super) struct LastFile(Arc<Mutex<String>>);
+
+impl LastFile {
+    pub(super) fn name(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, name: &str) {
+        name.clone_into(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
 /// Serves an author's role from memory if it has the requested version, and everything else from the registry.
 pub(super) struct CachingRepository {
-    pub(super) transport: Transport,
+    pub(super) transport: Arc<Transport>,
     pub(super) memory: Memory,
+    pub(super) last_file: LastFile,
 }
 
 impl Repository for CachingRepository {
     fn fetch_metadata<'a>(&'a self, name: &'a str, max_length: u64) -> FetchFuture<'a> {
+        self.last_file.set(name);
         if let Some(bytes) = cached_role(&self.memory, name) {
             return Box::pin(std::future::ready(Ok(Some(bytes))));
         }
@@ -140,15 +206,17 @@ impl Repository for CachingRepository {
     }
 
     fn fetch_target<'a>(&'a self, path: &'a str, max_length: u64) -> FetchFuture<'a> {
+        self.last_file.set(path);
         self.transport.fetch_target(path, max_length)
     }
 }
 
 /// Serves only from memory.
-pub(super) struct OfflineRepository(pub(super) Memory);
+pub(super) struct OfflineRepository(pub(super) Memory, pub(super) LastFile);
 
 impl Repository for OfflineRepository {
     fn fetch_metadata<'a>(&'a self, name: &'a str, _max_length: u64) -> FetchFuture<'a> {
+        self.1.set(name);
         let found = match name {
             "timestamp.json" => self.0.get(name),
             _ => cached_role(&self.0, name),

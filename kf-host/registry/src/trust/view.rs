@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use kf_core::format::FormatError;
+use kf_core::manifest::ManifestError;
 use kf_core::{Digest, PluginName, RegistryId};
 use semver::Version;
 use serde::Deserialize;
 use sigstore_tuf::metadata::{TargetFile, Targets};
 use sigstore_tuf::{Error as TufError, Updater};
 
-use super::state::is_behind;
+use super::client::check_distinct;
+use super::state::{LastFile, is_behind};
 use super::{from_tuf, ready};
 use crate::MAX_INDEX_BYTES;
 use crate::error::{Error, Result};
@@ -17,7 +20,12 @@ use crate::index::{self, Index, Listed, Release, View, signed_at};
 use crate::parts::{Part, PartKind, Parts, Program, Runtime};
 
 /// Reads the index and every owner's role into a [`View`].
-pub(super) fn view(id: &RegistryId, updater: &mut Updater, now: Timestamp) -> Result<View> {
+pub(super) fn view(
+    id: &RegistryId,
+    updater: &mut Updater,
+    last_file: &LastFile,
+    now: Timestamp,
+) -> Result<View> {
     let untrusted = |reason: String| Error::Untrusted { registry: id.clone(), reason };
     // The admins themselves must sign the index; a delegated role does not count.
     let target = targets(updater, "targets")
@@ -31,7 +39,7 @@ pub(super) fn view(id: &RegistryId, updater: &mut Updater, now: Timestamp) -> Re
         Some(bytes) => bytes,
         None => ready(updater.download_target(&target, index::PATH)).map_err(|e| from_tuf(id, &e))?,
     };
-    let index = Index::parse(&bytes)?;
+    let index = Index::parse(&bytes).map_err(|error| from_registry(id, error))?;
     let mut plugins = BTreeMap::new();
     for (name, entry) in index.plugins {
         let role = entry.owner.role();
@@ -44,6 +52,9 @@ pub(super) fn view(id: &RegistryId, updater: &mut Updater, now: Timestamp) -> Re
             Err(OwnerError::Tuf(e)) => match from_tuf(id, &e) {
                 // An invalid or expired author role disables the commands of that author only.
                 Error::Untrusted { reason, .. } => listed.problem = Some(reason),
+                Error::Metadata { fault, .. } => {
+                    listed.problem = Some(fault.in_file(&last_file.name()).to_string());
+                }
                 error => return Err(error),
             },
             Err(OwnerError::Reason(reason)) => listed.problem = Some(reason),
@@ -73,6 +84,7 @@ pub(super) fn view(id: &RegistryId, updater: &mut Updater, now: Timestamp) -> Re
     let signed = signed_at(&timestamp.extra);
     Ok(View {
         registry: id.clone(),
+        published_as: index.registry,
         plugins,
         blocked: index.blocked,
         collections: index.collections,
@@ -80,6 +92,16 @@ pub(super) fn view(id: &RegistryId, updater: &mut Updater, now: Timestamp) -> Re
         expires,
         signed,
     })
+}
+
+/// A document of a registry that cannot be parsed is refused like one that is not signed.
+pub(super) fn from_registry(id: &RegistryId, error: Error) -> Error {
+    match error {
+        Error::Home(kf_home::Error::Format(FormatError::Invalid { .. }))
+        | Error::Manifest(ManifestError::Format(FormatError::Invalid { .. }) | ManifestError::Version(_))
+        | Error::Name(_) => Error::Untrusted { registry: id.clone(), reason: error.to_string() },
+        other => other,
+    }
 }
 
 enum OwnerError {
@@ -119,6 +141,8 @@ fn owner_role(
             first.name
         )));
     }
+    let keys = top.delegations.as_ref().map(|delegations| &delegations.keys);
+    keys.map_or(Ok(()), |keys| check_distinct(keys, &first.keyids, role)).map_err(OwnerError::Reason)?;
     let keyids = first.keyids.clone();
     ready(updater.get_target_info(&probe, now))?;
     let Some(targets) = targets(updater, role) else {
@@ -156,6 +180,8 @@ fn release(name: &PluginName, version: &Version, targets: &Targets) -> Option<Re
     struct Custom {
         abi: Version,
         #[serde(default)]
+        signed: Option<Timestamp>,
+        #[serde(default)]
         runtime: Option<Runtime>,
     }
     let mut parts = Vec::new();
@@ -167,13 +193,13 @@ fn release(name: &PluginName, version: &Version, targets: &Targets) -> Option<Re
     let parts = Parts::try_from(parts).ok()?;
     let kind = parts.program().kind;
     let custom = targets.target(&kind.path(name, version))?.custom.clone()?;
-    let Custom { abi, runtime } = serde_json::from_value(custom).ok()?;
+    let Custom { abi, signed, runtime } = serde_json::from_value(custom).ok()?;
     let program = match (kind, runtime) {
         (PartKind::Script, Some(runtime)) => Program::Script { runtime },
         (PartKind::Component, None) => Program::Component,
         _ => return None,
     };
-    Some(Release { version: version.clone(), abi, program, parts, yanked: false, blocked: None })
+    Some(Release { version: version.clone(), abi, signed, program, parts, yanked: false, blocked: None })
 }
 
 pub(super) fn part(kind: PartKind, target: &TargetFile) -> Option<Part> {

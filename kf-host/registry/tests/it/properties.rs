@@ -170,6 +170,7 @@ fn release(version: Version, yanked: bool, blocked: bool, old_abi: bool) -> Rele
     Release {
         program: Program::Component,
         parts: Parts::try_from(parts.to_vec()).unwrap(),
+        signed: None,
         abi: Version::new(0, if old_abi { 0 } else { 1 }, 0),
         yanked,
         blocked: blocked.then(|| "bad".to_owned()),
@@ -188,6 +189,7 @@ fn view(releases: BTreeMap<Version, Release>) -> View {
     let listed = Listed { entry, keyids: Vec::new(), releases, problem: None };
     View {
         registry: RegistryId::parse("team").unwrap(),
+        published_as: RegistryId::parse("team").unwrap(),
         plugins: BTreeMap::from([(PluginName::parse("train").unwrap(), listed)]),
         collections: BTreeMap::new(),
         blocked: Vec::<Block>::new(),

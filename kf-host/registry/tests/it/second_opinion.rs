@@ -8,7 +8,7 @@ use std::process::Command;
 
 use jiff::{SignedDuration, Timestamp};
 use kf_core::Digest;
-use kf_registry::publish::{SigningKey, Submission};
+use kf_registry::publish::{self, KeyRing, RoleName, SigningKey, Submission};
 use kf_toolchains::skip;
 
 use crate::fixture::*;
@@ -126,4 +126,48 @@ fn python_tuf_accepts_what_is_staged_signed_and_assembled() {
         .unwrap();
     let digest = Digest::of(b"\0asm hello 2").to_string();
     assert_eq!(ask(&fixture, "plugins/hello/0.2.0/plugin.wasm"), Ok(digest));
+}
+
+/// Root, targets and the author need two of three keys, and each key signs apart from the others.
+#[test]
+fn python_tuf_accepts_thresholds_of_two() {
+    if skip_without_python_tuf("python_tuf_accepts_thresholds_of_two") {
+        return;
+    }
+    let now = Timestamp::now();
+    let fixture = Fixture::new();
+    fixture.build(now - SignedDuration::from_hours(2)).unwrap();
+    let alices = [(); 3].map(|()| SigningKey::generate().unwrap());
+    fixture.author("bob", &["audit"], &[fixture.bob()]);
+    fixture.author("alice", &["hello", "train"], &alices.each_ref());
+    let file = fixture.path("source/authors/alice.toml");
+    let text = fs_err::read_to_string(&file).unwrap();
+    fs_err::write(file, text + "threshold = 2\n").unwrap();
+    fixture.artifact("hello", "0.2.0", b"\0asm hello 2");
+    fixture.next_root(now, |_| {});
+    let staged = fixture.stage_only(None, None, "staging", now).unwrap();
+    assert_eq!(staged.roles, ["root", "targets", "author-alice"].map(|role| role.parse().unwrap()));
+    let sign = |role: RoleName, keys: &[&SigningKey]| {
+        for key in keys {
+            publish::sign(&fixture.path("staging"), &role, key).unwrap();
+        }
+    };
+    let KeyRing { root, targets, .. } = &fixture.keys;
+    sign(RoleName::Root, &[&root[2], &root[0]]);
+    sign(RoleName::Targets, &[&targets[1], &targets[2]]);
+    sign("author-alice".parse().unwrap(), &[&alices[0]]);
+    refused(fixture.assemble("staging", now), "1/2");
+    sign("author-alice".parse().unwrap(), &[&alices[2]]);
+    fixture.assemble("staging", now).unwrap();
+    let wasm = "plugins/hello/0.2.0/plugin.wasm";
+    let digest = Digest::of(b"\0asm hello 2").to_string();
+    assert_eq!(ask(&fixture, wasm), Ok(digest));
+    fetch(&fixture.refresh(now).unwrap(), "hello").unwrap();
+
+    // Both refuse one signature of two.
+    let mut body = fixture.body("author-alice.json");
+    body["version"] = (body["version"].as_u64().unwrap() + 1).into();
+    fixture.publish_role("author-alice.json", &body, &[&alices[1]]);
+    assert!(ask(&fixture, wasm).unwrap_err().contains("UnsignedMetadataError"));
+    refused(resolve(&fixture.refresh(now).unwrap(), "hello"), "1/2");
 }

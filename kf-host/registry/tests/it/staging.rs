@@ -507,7 +507,7 @@ fn author_role_that_changes_published_files_is_refused() {
 fn author_role_with_invalid_release_is_refused() {
     // Each is signed with alice's own key, as if it was stolen or her kf was patched.
     type Edit = fn(&Fixture, &mut Value);
-    let cases: [(&str, Edit); 8] = [
+    let cases: [(&str, Edit); 9] = [
         ("alice does not own audit", |fixture, body| {
             for part in ["plugin.wasm", "plugin.toml", "command.json"] {
                 let path = format!("plugins/audit/1.0.0/{part}");
@@ -531,6 +531,10 @@ fn author_role_with_invalid_release_is_refused() {
         }),
         ("the entry for plugins/hello/0.2.0/plugin.wasm does not match the file", |_, body| {
             body["targets"]["plugins/hello/0.2.0/plugin.wasm"]["custom"]["abi"] = "0.9.0".into();
+        }),
+        ("a version is dated in the future", |_, body| {
+            body["targets"]["plugins/hello/0.2.0/plugin.wasm"]["custom"]["signed"] =
+                "2099-01-01T00:00:00Z".into();
         }),
         ("has no sha256", |_, body| {
             body["targets"]["plugins/hello/0.2.0/plugin.wasm"]["hashes"] = json!({ "sha512": "00" });
@@ -674,8 +678,9 @@ fn assemble_with_nothing_staged_renews_snapshot_and_timestamp() {
     refused(fixture.prepare(None, start() + days(91)), "targets metadata expired");
 
     let nothing = Fixture::new();
-    refused(nothing.prepare(None, start()), "no root: stage one first");
-    assert!(tree(&nothing.path("published")).is_empty());
+    let error = nothing.prepare(None, start()).unwrap_err();
+    assert!(matches!(error, kf_registry::Error::NothingPublished(_)), "{error}");
+    assert!(!nothing.path("published").exists());
 }
 
 #[test]

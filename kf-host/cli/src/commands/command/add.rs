@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use clap_complete::ArgValueCompleter;
@@ -12,6 +11,8 @@ use kf_core::failure::{Failure, Result};
 use kf_core::{CollectionName, PluginName, RegistryId};
 use kf_registry::index::{Request, Resolved};
 
+use super::locked::{self, LockedArgs};
+use super::target::Target;
 use crate::app::App;
 use crate::candidates::known;
 use crate::show::batch;
@@ -24,14 +25,20 @@ use crate::show::plan::{self, AnswerArgs};
 #[derive(Debug, Args)]
 pub struct AddArgs {
     /// Commands to add: `train`, with a version `train@1.4`, from one registry `team/train`, a collection `@core`, or a component `./train.wasm`
-    #[arg(required = true, value_name = "[REGISTRY/]NAME[@VERSION]", add = ArgValueCompleter::new(known::available))]
+    #[arg(required_unless_present_any = ["locked", "frozen"], value_name = "[REGISTRY/]NAME[@VERSION]", add = ArgValueCompleter::new(known::available))]
     names: Vec<String>,
+
+    #[command(flatten)]
+    locked: LockedArgs,
 
     #[command(flatten)]
     answer: AnswerArgs,
 }
 
 pub fn run(app: &App, args: &AddArgs) -> Result<()> {
+    if args.locked.is_locked()? {
+        return locked::add(app, &args.locked, &args.names, &args.answer);
+    }
     let mut installer = plan::installer(app);
     let mut wanted: Vec<(&String, Target)> = Vec::new();
     for word in &args.names {
@@ -92,23 +99,7 @@ fn check_named_once(all: &[(&String, ResolvedTarget)]) -> Result<()> {
     Ok(())
 }
 
-/// A command to add.
-#[derive(PartialEq)]
-pub(super) enum Target {
-    Request(Request),
-    /// A local component.
-    File(PathBuf),
-}
-
 impl Target {
-    pub(super) fn parse(word: &str) -> Result<Self> {
-        match Path::new(word).extension().and_then(OsStr::to_str) {
-            Some("wasm") => Ok(Self::File(word.into())),
-            Some("py") => Err(Failure::usage(format!("cannot add {word}: scripts are not supported"))),
-            _ => Ok(Self::Request(Request::parse(word)?)),
-        }
-    }
-
     /// Whether this is a built-in command. If so, it is enabled.
     fn enable_built_in(&self, app: &App) -> Result<bool> {
         let Self::Request(Request { registry: None, name, want }) = self else { return Ok(false) };

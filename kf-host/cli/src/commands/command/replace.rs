@@ -10,7 +10,7 @@ use kf_registry::index::Origin;
 use kf_registry::receipt::Receipt;
 use kf_registry::replacement;
 
-use super::add::Target;
+use super::target::Target;
 use crate::app::App;
 use crate::candidates::known;
 use crate::show::plan::{self, AnswerArgs};

@@ -6,6 +6,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use kf_command::install::ADD_REGISTRY;
 use kf_command::installed::Installed;
+use kf_command::lockfile::{self, Status};
 use kf_core::failure::Failure;
 use kf_core::{PluginName, RegistryId};
 use kf_home::Home;
@@ -138,6 +139,34 @@ pub fn train(home: &Home) -> (Check, Option<Installed>) {
         .fact("source", origin)
         .fact("sha256", receipt.program_digest().to_string());
     (check, Some(installed))
+}
+
+/// Compares the project's lock file with what is installed; none if there is no lock file.
+pub fn lock(home: &Home) -> Option<Check> {
+    const NAME: &str = "lock";
+    let directory = std::env::current_dir().ok()?;
+    let found = match lockfile::find(&directory) {
+        Ok(found) => found?,
+        Err(error) => {
+            let check = Check::warning(NAME, error.message());
+            return Some(check.hint(error.first_hint()));
+        }
+    };
+    let path = found.path.display().to_string();
+    let compared = lockfile::compare(commands_in(home), &found.lock);
+    let check = Check::ok(NAME, path.as_str()).fact("path", path).fact("commands", compared.len());
+    Some(compared.iter().fold(check, |check, lockfile::Installed { name, pinned, status }| {
+        let note = match status {
+            Status::Same => return check,
+            Status::NotInstalled => format!("{name} {pinned} is not installed"),
+            Status::Differs { version, .. } if version != pinned => {
+                format!("{name} {version} is installed, not {pinned}")
+            }
+            Status::Differs { why, .. } => format!("{name} {pinned} differs: {}", why.join("; ")),
+            Status::Broken { why } => why.clone(),
+        };
+        check.problem(State::Warning, note, Some("kf command add --locked".to_owned()))
+    }))
 }
 
 pub fn terminal(ui: &Ui) -> Check {

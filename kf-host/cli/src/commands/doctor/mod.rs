@@ -63,6 +63,7 @@ fn checks(app: &App) -> Vec<Check> {
     let mut checks = vec![local::program()];
     checks.extend(of_cluster(app, installed.as_ref()));
     checks.push(train);
+    checks.extend(home.as_ref().ok().and_then(local::lock));
     match &home {
         Ok(home) => checks.extend([local::registries(home, App::now()), local::home(home)]),
         Err(error) => {

@@ -1,19 +1,18 @@
 //! `kf plugin`: what authors do before a command is published.
 
 mod check;
-pub mod keygen;
-pub mod passphrase;
 mod sign;
 
 use clap::Subcommand;
 use kf_core::failure::Result;
 
 use crate::app::App;
+use crate::commands::keygen::{self, KeygenArgs};
 
 #[derive(Debug, Subcommand)]
 pub enum PluginCommand {
     Check(check::CheckArgs),
-    Keygen(keygen::KeygenArgs),
+    Keygen(KeygenArgs),
     Sign(sign::SignArgs),
 }
 

@@ -8,10 +8,10 @@ use kf_core::{AuthorId, PluginName};
 use kf_registry::publish::{self, Artifacts, Published, RoleName, SigningKey, StageInput, Submission};
 use kf_registry::source::Source;
 
-use super::passphrase::PassphraseArgs;
 use crate::app::App;
 use crate::args::RESERVED;
-use crate::commands::registry::read_root;
+use crate::passphrase::PassphraseArgs;
+use crate::root_file::read_root;
 
 /// Sign new versions for a registry
 ///

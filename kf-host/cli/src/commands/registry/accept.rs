@@ -4,7 +4,7 @@ use clap::Args;
 use kf_command::publish::{differences, gate};
 use kf_core::failure::{Failure, Result};
 use kf_registry::publish::{
-    self, AssembleInput, Examined, NewVersion, Published, RoleName, Signers, Staging, Submission,
+    self, AssembleInput, Examined, Grown, NewVersion, Published, RoleName, Signers, Staging, Submission,
 };
 use kf_registry::source::Source;
 
@@ -12,7 +12,7 @@ use super::folders::{IndexArgs, PublishedArgs};
 use super::sign::missing;
 use crate::app::App;
 use crate::args::RESERVED;
-use crate::commands::plugin::passphrase::PassphraseArgs;
+use crate::passphrase::PassphraseArgs;
 use crate::ui::escape;
 
 /// Check what an author hands in
@@ -84,19 +84,20 @@ pub fn run(app: &App, args: &AcceptArgs) -> Result<()> {
 /// Approves the rights that grow, if the command line says so. Returns who has approved each role.
 fn approvals(app: &App, args: &AcceptArgs, examined: &Examined) -> Result<Vec<(RoleName, Signers)>> {
     let mut all = Vec::new();
-    let key = match (&args.key, examined.approvals.is_empty()) {
+    let key = match (&args.key, examined.grown.is_empty()) {
         (Some(path), false) => Some(args.passphrase.key(app, path)?),
         _ => None,
     };
-    for (role, signers) in &examined.approvals {
-        let signers = match &key {
-            Some(key) => publish::approve(&args.staging, role, key)?,
-            None => signers.clone(),
+    for (role, Grown { sha256, approvals }) in &examined.grown {
+        let approvals = match &key {
+            Some(key) => {
+                let approvals = publish::approve(&args.staging, role, *sha256, key)?;
+                app.ui.data_line(&format!("Approved the new rights of {role}"))?;
+                approvals
+            }
+            None => approvals.clone(),
         };
-        if key.is_some() {
-            app.ui.data_line(&format!("Approved the new rights of {role}"))?;
-        }
-        all.push((role.clone(), signers));
+        all.push((role.clone(), approvals));
     }
     Ok(all)
 }

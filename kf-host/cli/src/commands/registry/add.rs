@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -6,10 +6,12 @@ use kf_command::install;
 use kf_core::Kind;
 use kf_core::failure::{Failure, Result};
 use kf_core::{Digest, RegistryId};
+use kf_home::files;
+use kf_registry::access::{MAX_CERTIFICATES_BYTES, token_variable};
 use kf_registry::registries::{self, Pin};
 
-use super::read_root;
 use crate::app::App;
+use crate::root_file::read_root;
 
 const FETCH_ROOT: Duration = Duration::from_secs(30);
 
@@ -22,7 +24,7 @@ pub struct AddArgs {
     /// Name of the registry on this machine
     name: String,
 
-    /// Address: https://, http:// or file://; several are tried in order
+    /// Address: https://, http:// or file://; of several, the one with the newest state is used
     #[arg(required = true, value_name = "URL")]
     urls: Vec<String>,
 
@@ -33,6 +35,10 @@ pub struct AddArgs {
     /// Digest of the root metadata, which is then fetched
     #[arg(long, value_name = "SHA256", conflicts_with = "root")]
     root_sha256: Option<String>,
+
+    /// Certificates in PEM format to trust for its addresses, instead of the system's
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    ca_file: Option<PathBuf>,
 }
 
 pub fn run(app: &App, args: &AddArgs) -> Result<()> {
@@ -40,15 +46,10 @@ pub fn run(app: &App, args: &AddArgs) -> Result<()> {
     // The default registry counts as set up.
     let was_set_up = app.registries()?.contains(&id);
     let urls: Vec<&str> = args.urls.iter().map(String::as_str).collect();
-    let registry = match (&args.root, &args.root_sha256) {
-        (Some(path), _) => {
-            let root = read_root(path)?;
-            registries::add(&app.home, id, &urls, Pin::Root(&root), FETCH_ROOT)?
-        }
-        (None, Some(digest)) => {
-            let digest = Digest::parse(digest)?;
-            registries::add(&app.home, id, &urls, Pin::Sha256(digest), FETCH_ROOT)?
-        }
+    let root = args.root.as_deref().map(read_root).transpose()?;
+    let pin = match (&root, &args.root_sha256) {
+        (Some(root), _) => Pin::Root(root),
+        (None, Some(digest)) => Pin::Sha256(Digest::parse(digest)?),
         (None, None) => {
             let default = kf_built_in::built_ins().registry().filter(|default| default.id == id.as_str());
             let Some(default) = default else {
@@ -56,10 +57,20 @@ pub fn run(app: &App, args: &AddArgs) -> Result<()> {
                 return Err(Failure::usage("either `--root` or `--root-sha256` is required")
                     .hint(format!("kf registry add {id} {urls} --root root.json")));
             };
-            registries::add(&app.home, id, &urls, Pin::BuiltIn(default), FETCH_ROOT)?
+            Pin::BuiltIn(default)
         }
     };
-    // An unreachable registry stays set up; an invalid one does not.
+    let certificates = args.ca_file.as_deref().map(read_certificates).transpose()?;
+    let certificates = certificates.as_deref();
+    let variable = token_variable(&id);
+    let registry = registries::add_with_certificates(&app.home, id, &urls, pin, certificates, FETCH_ROOT)
+        .map_err(|error| match error.kind() {
+            // A login needs a registry that is set up.
+            Kind::Unauthenticated => Failure::new(error.kind(), error.to_string())
+                .hint(format!("set {variable} to a token, or use `--root`")),
+            _ => error.into(),
+        })?;
+    // An unreachable registry stays set up, and so does one that needs a login first; an invalid one does not.
     match install::refresh(app.commands(), &registry.id, app.reporter().as_ref(), App::now()) {
         Ok(session) => {
             let offered = session.view().plugins.len();
@@ -69,6 +80,12 @@ pub fn run(app: &App, args: &AddArgs) -> Result<()> {
         Err(error) if matches!(error.kind(), Kind::Unreachable | Kind::TimedOut) => {
             app.ui.data_line(&format!("Added registry {}", registry.id))?;
             app.ui.warn(&format!("registry {} is not reachable", registry.id));
+        }
+        Err(error) if error.kind() == Kind::Unauthenticated => {
+            app.ui.data_line(&format!("Added registry {}", registry.id))?;
+            app.ui.warn(error.message());
+            app.ui.note(&format!("hint: kf registry login {}", registry.id));
+            return Ok(());
         }
         Err(error) => {
             match was_set_up {
@@ -80,4 +97,11 @@ pub fn run(app: &App, args: &AddArgs) -> Result<()> {
     }
     app.ui.note("`kf command list --available` shows what can be added");
     Ok(())
+}
+
+fn read_certificates(path: &Path) -> Result<Vec<u8>> {
+    let read = files::read_bounded(path, MAX_CERTIFICATES_BYTES)?;
+    read.ok_or_else(|| {
+        Failure::usage(format!("cannot read the certificates: {} does not exist", path.display()))
+    })
 }

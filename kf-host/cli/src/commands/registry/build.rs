@@ -8,9 +8,9 @@ use kf_registry::publish::{self, BuildInput, KeyRing, Submission};
 use kf_registry::source::Source;
 
 use super::publish::show;
-use super::read_root;
 use crate::app::App;
 use crate::args::RESERVED;
+use crate::root_file::read_root;
 
 /// Build and sign a registry from its index
 ///

@@ -6,7 +6,7 @@ use clap::Args;
 use kf_core::failure::Result;
 use kf_registry::source::Source;
 
-use super::read_root;
+use crate::root_file::read_root;
 
 /// The reviewed text.
 #[derive(Debug, Args)]

@@ -10,7 +10,7 @@ use kf_registry::source::edit::Edit;
 use super::changed;
 use super::folders::{IndexArgs, PublishedArgs};
 use crate::app::App;
-use crate::commands::plugin::keygen::{self, KeygenArgs};
+use crate::commands::keygen::{self, KeygenArgs};
 
 #[derive(Debug, Subcommand)]
 pub enum KeyCommand {

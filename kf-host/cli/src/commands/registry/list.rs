@@ -1,8 +1,9 @@
 use clap::Args;
-use kf_core::Digest;
 use kf_core::failure::Result;
 use kf_core::ui::{Cell, Column, Row, Tone};
-use kf_registry::{registries, trust};
+use kf_core::{Digest, RegistryId};
+use kf_registry::registries;
+use kf_registry::trust::{self, Mirror};
 use serde_json::json;
 
 use crate::app::App;
@@ -31,8 +32,11 @@ pub fn run(app: &App, _args: &ListArgs) -> Result<()> {
                     Err(error) => Cell::toned(error.to_string(), Tone::Warning),
                 };
                 Row {
-                    object: json!({ "name": id, "urls": urls, "expires": expires.text, "rootSha256": root })
-                        .into(),
+                    object: json!({
+                        "name": id, "urls": urls, "expires": expires.text, "rootSha256": root,
+                        "mirrors": mirrors(app, &id, &urls),
+                    })
+                    .into(),
                     cells: vec![
                         id.as_str().into(),
                         urls.join(" ").into(),
@@ -50,4 +54,11 @@ pub fn run(app: &App, _args: &ListArgs) -> Result<()> {
         app.ui.note("no registry is set up; add one with `kf registry add NAME URL --root root.json`");
     }
     Ok(app.ui.table(&columns, &rows)?)
+}
+
+/// What the last refresh found about each address that is still set; empty for a single one.
+fn mirrors(app: &App, id: &RegistryId, urls: &[String]) -> Vec<Mirror> {
+    let mut found = trust::last_found(&app.home, id);
+    found.retain(|mirror| urls.len() > 1 && urls.contains(&mirror.url));
+    found
 }

@@ -1,4 +1,4 @@
-//! `kf registry`: registries to add commands from, and what their admins do.
+//! `kf registry`: registries to add commands from, access to private ones, and what their admins do.
 
 mod accept;
 mod add;
@@ -9,28 +9,36 @@ mod init;
 mod key;
 mod lint;
 mod list;
+mod login;
+mod logout;
+mod mirror;
 mod publish;
 mod remove;
+mod set_url;
 mod sign;
+mod site;
 mod stage;
 mod status;
 mod verify;
 mod withdraw;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Subcommand;
-use kf_core::Kind;
-use kf_core::failure::{Context as _, Result};
+use kf_core::failure::Result;
 
 use crate::app::App;
 
 #[derive(Debug, Subcommand)]
 pub enum RegistryCommand {
     Add(add::AddArgs),
+    SetUrl(set_url::SetUrlArgs),
+    Login(login::LoginArgs),
+    Logout(logout::LogoutArgs),
     Remove(remove::RemoveArgs),
     List(list::ListArgs),
     Status(status::StatusArgs),
+    Mirror(mirror::MirrorArgs),
 
     Init(init::InitArgs),
     /// Add, remove and rotate signing keys
@@ -48,14 +56,19 @@ pub enum RegistryCommand {
     Publish(publish::PublishArgs),
     Verify(verify::VerifyArgs),
     Build(build::BuildArgs),
+    Site(site::SiteArgs),
 }
 
 pub fn run(app: &App, command: &RegistryCommand) -> Result<()> {
     match command {
         RegistryCommand::Add(args) => add::run(app, args),
+        RegistryCommand::SetUrl(args) => set_url::run(app, args),
+        RegistryCommand::Login(args) => login::run(app, args),
+        RegistryCommand::Logout(args) => logout::run(app, args),
         RegistryCommand::Remove(args) => remove::run(app, args),
         RegistryCommand::List(args) => list::run(app, args),
         RegistryCommand::Status(args) => status::run(app, args),
+        RegistryCommand::Mirror(args) => mirror::run(app, args),
         RegistryCommand::Init(args) => init::run(app, args),
         RegistryCommand::Key(command) => key::run(app, command),
         RegistryCommand::Delegate(args) => delegate::run(app, args),
@@ -70,6 +83,7 @@ pub fn run(app: &App, command: &RegistryCommand) -> Result<()> {
         RegistryCommand::Publish(args) => publish::run(app, args),
         RegistryCommand::Verify(args) => verify::run(app, args),
         RegistryCommand::Build(args) => build::run(app, args),
+        RegistryCommand::Site(args) => site::run(app, args),
     }
 }
 
@@ -82,7 +96,8 @@ fn changed(app: &App, files: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// Reads the root metadata that a flag names.
-pub fn read_root(path: &Path) -> Result<Vec<u8>> {
-    fs_err::read(path).context(Kind::Usage, || "cannot read the root".to_owned())
+/// `1 role` or `5 roles`
+fn counted(count: usize, what: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{s}")
 }

@@ -9,7 +9,7 @@ use kf_registry::source::Source;
 use super::folders::{IndexArgs, PublishedArgs};
 use crate::app::App;
 use crate::args::RESERVED;
-use crate::commands::plugin::passphrase::PassphraseArgs;
+use crate::passphrase::PassphraseArgs;
 
 /// Publish what was signed
 ///

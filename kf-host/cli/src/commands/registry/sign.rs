@@ -5,12 +5,12 @@ use clap::Args;
 use kf_command::consent::Question;
 use kf_core::Digest;
 use kf_core::failure::{Failure, Result};
-use kf_registry::publish::{self, Review, RoleName, Signers, SigningKey, Staging};
+use kf_registry::publish::{Review, RoleName, Signers, SigningKey, Staging};
 use kf_registry::source::Source;
 
 use super::folders::{IndexArgs, PublishedArgs};
 use crate::app::App;
-use crate::commands::plugin::passphrase::PassphraseArgs;
+use crate::passphrase::PassphraseArgs;
 use crate::show::plan::{self, AnswerArgs};
 use crate::ui::escape;
 
@@ -56,7 +56,7 @@ pub fn run(app: &App, args: &SignArgs) -> Result<()> {
         let review = staging.review(role)?;
         show(app, &review)?;
         confirm(app, args, &review)?;
-        let signed = publish::sign(&args.staging, role, &key)?;
+        let signed = staging.sign(role, &key)?;
         app.ui.data_line(&format!("Signed {role} version {}", signed.version))?;
     }
     let mut complete = true;

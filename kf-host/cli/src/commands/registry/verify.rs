@@ -4,6 +4,7 @@ use kf_core::failure::{Failure, Result};
 use kf_core::size::Decimal;
 use kf_registry::publish::verify::{self, Verified};
 
+use super::counted;
 use super::folders::{IndexArgs, PublishedArgs};
 use crate::app::App;
 use crate::ui::escape;
@@ -41,10 +42,4 @@ pub fn run(app: &App, args: &VerifyArgs) -> Result<()> {
         1 => Err(Failure::new(Kind::Untrusted, "1 problem found")),
         many => Err(Failure::new(Kind::Untrusted, format!("{many} problems found"))),
     }
-}
-
-/// `1 role` or `5 roles`
-fn counted(count: usize, what: &str) -> String {
-    let s = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{s}")
 }

@@ -4,8 +4,8 @@ use clap::Args;
 use kf_core::failure::Result;
 use kf_registry::publish::{SigningKey, key_file};
 
-use super::passphrase::PassphraseArgs;
 use crate::app::App;
+use crate::passphrase::PassphraseArgs;
 
 /// Generate a signing key
 ///

@@ -1,15 +1,14 @@
 //! The passphrase of a key, from the terminal or from a file descriptor.
 
-use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use kf_core::Kind;
-use kf_core::failure::{Context as _, Failure, Result};
+use kf_core::failure::{Failure, Result};
 use kf_registry::publish::{KeyFile, SigningKey};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::app::App;
+use crate::secret_input;
 
 const MAX_PASSPHRASE_BYTES: u64 = 4096;
 
@@ -60,26 +59,11 @@ impl PassphraseArgs {
 
     fn passphrase(&self, app: &App, prompt: &str, purpose: &str) -> Result<SecretString> {
         match self.passphrase_fd {
-            Some(fd) => read_line(fd),
+            Some(fd) => secret_input::read_line(fd, "passphrase", MAX_PASSPHRASE_BYTES),
             None => app.ui.ask_secret(prompt).ok_or_else(|| {
                 Failure::untrusted(format!("not a terminal: cannot {purpose} without a passphrase"))
                     .hint("pass it on a file descriptor: --passphrase-fd 3 3< FILE")
             }),
         }
     }
-}
-
-/// The first line that can be read from a file descriptor of this process.
-fn read_line(fd: u32) -> Result<SecretString> {
-    let failed = || format!("cannot read the passphrase from file descriptor {fd}");
-    // Opening it by its path needs no `unsafe`.
-    let file = fs_err::File::open(format!("/proc/self/fd/{fd}")).context(Kind::Usage, failed)?;
-    let mut line = String::new();
-    BufReader::new(file.take(MAX_PASSPHRASE_BYTES)).read_line(&mut line).context(Kind::Usage, failed)?;
-    let length = line.trim_end_matches(['\r', '\n']).len();
-    line.truncate(length);
-    if line.is_empty() {
-        return Err(Failure::usage(format!("{}: it is empty", failed())));
-    }
-    Ok(SecretString::from(line))
 }

@@ -1,0 +1,127 @@
+//! The notice of newer versions, at most once a day.
+//!
+//! kf does not connect to a registry to find them out: a user who runs a command has not asked for that, and a request in
+//! the background would either delay the exit or outlive it. So a notice repeats what the last refresh found, which `kf
+//! command add`, `upgrade`, `outdated` and `list --available` make anyway. A refresh reads the whole index, so adding one
+//! command finds the newer versions of all. It keeps them in `cache/updates.json`, and a run only compares the age of one
+//! file, until a notice is due.
+//!
+//! The file decides nothing: an upgrade verifies the registry again.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use kf_core::abi::is_supported;
+use kf_core::format::Format;
+use kf_core::{PluginName, RegistryId};
+use kf_home::trusted::OwnPath;
+use kf_registry::index::View;
+use kf_registry::receipt::Receipt;
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use crate::install::is_upgrade;
+use crate::installed::Commands;
+
+/// How long after a notice the next one may be shown.
+const INTERVAL: Duration = Duration::from_secs(24 * 3600);
+const FORMAT: u64 = 1;
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// A newer version of an installed command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Update {
+    pub name: PluginName,
+    pub installed: Version,
+    pub newest: Version,
+}
+
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    format: Format<FORMAT>,
+    registries: BTreeMap<RegistryId, BTreeMap<PluginName, Version>>,
+}
+
+fn path(commands: Commands<'_>) -> OwnPath {
+    commands.home.cache.at("updates.json")
+}
+
+/// Keeps the newer versions that a refreshed registry has of installed commands. It is only a notice, so a cache that
+/// cannot be read or written is no error.
+pub(crate) fn record(commands: Commands<'_>, view: &View) {
+    let path = path(commands);
+    let old = path.read_json::<File>(MAX_BYTES, FORMAT).ok().flatten().unwrap_or_default();
+    let mut new = old.clone();
+    match newer(commands, view) {
+        found if found.is_empty() => drop(new.registries.remove(&view.registry)),
+        found => drop(new.registries.insert(view.registry.clone(), found)),
+    }
+    if new != old {
+        let _only_a_notice = path.write_json(&new);
+    }
+}
+
+fn newer(commands: Commands<'_>, view: &View) -> BTreeMap<PluginName, Version> {
+    let newer = |(name, old): (PluginName, Receipt)| {
+        let newest = view.newer(&name, &old.version, &is_supported).ok().flatten()?;
+        let is_offered = match old.origin.registry() {
+            Some(registry) => *registry == view.registry,
+            None => old.origin.is_built_in() && is_upgrade(&old, &newest),
+        };
+        is_offered.then_some((name, newest.version))
+    };
+    let installed = commands.list().unwrap_or_default().into_iter();
+    installed.filter_map(|(name, named)| newer((name, named.ok()?.answers?))).collect()
+}
+
+/// The newer versions to tell the user about now; none if it was done in the last day. From now on it is.
+pub fn due(commands: Commands<'_>, now: SystemTime) -> Vec<Update> {
+    let stamp = commands.home.state.at("update-notice");
+    let shown = stamp.metadata().and_then(|file| file.modified()).ok();
+    if !is_due(shown, now) || !path(commands).exists() {
+        return Vec::new();
+    }
+    // Without the stamp it would be shown again and again.
+    match stamp.append().map(|file| file.set_modified(now)) {
+        Ok(Ok(())) => known(commands),
+        _ => Vec::new(),
+    }
+}
+
+fn is_due(shown: Option<SystemTime>, now: SystemTime) -> bool {
+    // A time in the future is from a clock that was wrong.
+    shown.and_then(|shown| now.duration_since(shown).ok()).is_none_or(|age| age >= INTERVAL)
+}
+
+/// What the last refreshes found and is still newer than what is installed.
+fn known(commands: Commands<'_>) -> Vec<Update> {
+    let file = path(commands).read_json::<File>(MAX_BYTES, FORMAT).ok().flatten().unwrap_or_default();
+    let mut newest: BTreeMap<PluginName, Version> = BTreeMap::new();
+    for (name, version) in file.registries.into_values().flatten() {
+        let known = newest.entry(name).or_insert_with(|| version.clone());
+        if version > *known {
+            *known = version;
+        }
+    }
+    let update = |(name, newest): (PluginName, Version)| {
+        let installed = commands.named(&name).ok()?.answers?.version;
+        (newest > installed).then_some(Update { name, installed, newest })
+    };
+    newest.into_iter().filter_map(update).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notice_is_due_once_a_day() {
+        let now = SystemTime::UNIX_EPOCH + 10 * INTERVAL;
+        assert!(is_due(None, now));
+        assert!(!is_due(Some(now), now));
+        assert!(!is_due(Some(now - INTERVAL + Duration::from_secs(1)), now));
+        assert!(is_due(Some(now - INTERVAL), now));
+        assert!(is_due(Some(now + INTERVAL), now), "a clock that was set back");
+    }
+}
