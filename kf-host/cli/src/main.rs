@@ -18,6 +18,7 @@ mod notice;
 mod overview;
 mod passphrase;
 mod preparse;
+mod publishing;
 mod root_file;
 mod secret_input;
 mod show;

@@ -44,6 +44,11 @@ fn is_format(c: char) -> bool {
     matches!(c, '\u{2028}'..='\u{2029}' | '\u{fff9}'..='\u{fffb}' | '\u{13430}'..='\u{1343f}')
 }
 
+/// A number of things: `1 call`, `3 calls`.
+pub fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
 /// The text with every [unsafe](is_unsafe) character escaped, except those in `keep`.
 pub fn escaped(text: &str, keep: &[char]) -> String {
     let mut safe = String::with_capacity(text.len());

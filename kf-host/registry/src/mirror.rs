@@ -27,7 +27,7 @@ use crate::parts::Part;
 use crate::publish::stored;
 use crate::registries::Registry;
 use crate::store::Store;
-use crate::trust::{Metadata, Session, root_version, signed_version};
+use crate::trust::{Metadata, Session, signed_version};
 
 const TIMESTAMP: &str = "timestamp.json";
 
@@ -141,7 +141,7 @@ fn copy_aside(session: &Session, choice: Choice<'_>, store: Option<&Store>, to: 
 
 /// Whether the folder is a copy of the registry: it has the root that the registry was pinned with.
 pub fn is_copy_of(folder: &Path, registry: &Registry) -> Result<bool> {
-    let file = format!("metadata/{}.root.json", root_version(&registry.root)?);
+    let file = format!("metadata/{}.root.json", registry.root_version()?);
     let max = UpdaterConfig::default().root_max_length;
     Ok(files::read_below(folder, Path::new(&file), max)?.as_ref() == Some(&registry.root))
 }

@@ -76,7 +76,7 @@ pub(crate) struct Row {
 /// How much a command may do, in two words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reach {
-    /// There is no version to add.
+    /// No version can be added.
     Unavailable,
     Nothing,
     /// No rights on the cluster, but others.

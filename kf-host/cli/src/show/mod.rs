@@ -2,6 +2,7 @@
 
 pub mod availability;
 pub mod batch;
+pub mod findings;
 pub mod plan;
 pub mod precedence;
 pub mod report;

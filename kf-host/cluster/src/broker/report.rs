@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kf_core::grants::RuleSet;
+use kf_core::text::counted;
 
 use super::diff::{DiffLine, Mark};
 
@@ -150,10 +151,6 @@ fn named_rule(number: usize, manifest: &RuleSet) -> String {
     let verbs = joined(rule.verbs.iter().map(ToString::to_string).collect());
     let resources = joined(rule.resources.iter().map(ToString::to_string).collect());
     format!("rule {number} ({verbs} {resources})")
-}
-
-fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// The maximum size of all recorded changes, in bytes.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
-use kf_core::{AuthorId, Digest, RegistryId};
+use kf_core::{AuthorId, Digest};
 use kf_home::lock::try_lock;
 use sigstore_tuf::metadata::{Root, Signature, Snapshot, TargetFile, Targets, Timestamp as TimestampRole};
 use sigstore_tuf::{Error as TufError, TrustedMetadataSet, UpdaterConfig};
@@ -82,7 +82,6 @@ pub struct NewVersion {
 /// What a staging folder would publish, checked like a publication.
 #[derive(Clone, Debug)]
 pub struct Examined {
-    pub registry: RegistryId,
     /// The staged roles that are not published yet.
     pub roles: Vec<RoleName>,
     pub new: Vec<NewVersion>,
@@ -105,6 +104,18 @@ pub struct Grown {
 ///
 /// Something in the folder would be refused, except for missing approvals; a signature that is missing is one reason.
 pub fn examine(input: &AssembleInput<'_>) -> Result<Examined> {
+    with_next(input, |next, staging| {
+        next.check_admins()?;
+        let new = next.check(staging)?.new;
+        Ok(Examined { roles: next.roles(), grown: next.grown(&new, staging)?, new })
+    })
+}
+
+/// Reads what is published and staged, and passes on the next state, whose first root is trusted.
+fn with_next<T>(
+    input: &AssembleInput<'_>,
+    then: impl FnOnce(&Next<'_>, Option<&Staging>) -> Result<T>,
+) -> Result<T> {
     let anchor = Anchor { root: input.pinned_root, keys: input.keys };
     let current = Current::read(input.published, anchor)?;
     let staging = input.staging.map(Staging::open).transpose()?;
@@ -112,14 +123,7 @@ pub fn examine(input: &AssembleInput<'_>) -> Result<Examined> {
     if let (None, Some(first)) = (current.root(), next.roots.first()) {
         anchor.vouch(first)?;
     }
-    next.check_admins()?;
-    let new = next.check(staging.as_ref())?.new;
-    let registry = match (&staging, &current.index) {
-        (Some(staging), _) => staging.registry().clone(),
-        (None, Some((_, index))) => index.registry.clone(),
-        (None, None) => return Err(Error::Publish("nothing is published and nothing is staged".into())),
-    };
-    Ok(Examined { registry, roles: next.roles(), grown: next.grown(&new, staging.as_ref())?, new })
+    then(&next, staging.as_ref())
 }
 
 /// A publication that is checked and signed, but not written yet. While it exists, no other can be prepared.
@@ -149,33 +153,28 @@ impl Publication {
                 kf_home::Error::Busy { name: input.published.display().to_string(), pid: None }.into()
             );
         }
-        let anchor = Anchor { root: input.pinned_root, keys: input.keys };
-        let current = Current::read(input.published, anchor)?;
-        let staging = input.staging.map(Staging::open).transpose()?;
-        let next = Next::new(input, &current, staging.as_ref())?;
-        if let (None, Some(first)) = (current.root(), next.roots.first()) {
-            anchor.vouch(first)?;
-        }
-        let Checked { new, signed, targets } = next.check(staging.as_ref())?;
-        next.require_approvals(&new, staging.as_ref())?;
-        let plugins = new.into_iter().map(|new| new.version).collect();
-        let (snapshot, timestamp) = next.sign()?;
-        let files = next.files(targets, &snapshot, &timestamp)?;
+        with_next(input, |next, staging| {
+            let Checked { new, signed, targets } = next.check(staging)?;
+            next.require_approvals(&new, staging)?;
+            let plugins = new.into_iter().map(|new| new.version).collect();
+            let (snapshot, timestamp) = next.sign()?;
+            let files = next.files(targets, &snapshot, &timestamp)?;
 
-        let mut versions: BTreeMap<String, u64> =
-            snapshot.body().meta.iter().map(|(file, pin)| (file.clone(), pin.version)).collect();
-        versions.insert(RoleName::Root.file(), next.root()?.version());
-        versions.insert("snapshot.json".into(), snapshot.version());
-        versions.insert(TIMESTAMP.into(), timestamp.version());
-        let first = next.roots.first().map(|root| Digest::of(&root.bytes));
-        Ok(Self {
-            published: input.published.to_owned(),
-            files,
-            plugins,
-            signed,
-            root_sha256: first.ok_or_else(no_root)?,
-            versions,
-            _lock: lock,
+            let mut versions: BTreeMap<String, u64> =
+                snapshot.body().meta.iter().map(|(file, pin)| (file.clone(), pin.version)).collect();
+            versions.insert(RoleName::Root.file(), next.root()?.version());
+            versions.insert("snapshot.json".into(), snapshot.version());
+            versions.insert(TIMESTAMP.into(), timestamp.version());
+            let first = next.roots.first().map(|root| Digest::of(&root.bytes));
+            Ok(Self {
+                published: input.published.to_owned(),
+                files,
+                plugins,
+                signed,
+                root_sha256: first.ok_or_else(no_root)?,
+                versions,
+                _lock: lock,
+            })
         })
     }
 

@@ -82,6 +82,11 @@ impl SigningKey {
     }
 }
 
+/// Whether this is an Ed25519 public key: 64 lower-case hexadecimal digits.
+pub(crate) fn is_public_key(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// Whether `signature`, in hexadecimal, is that of `bytes` by an Ed25519 key.
 pub(super) fn is_signature(key: &Key, bytes: &[u8], signature: &str) -> bool {
     let (Ok(public), Ok(signature)) = (hex::decode(&key.keyval.public), hex::decode(signature)) else {

@@ -35,12 +35,14 @@ pub(super) const TOP_LEVEL: [&str; 4] = ["root", "timestamp", "snapshot", "targe
 pub(super) struct Head<'a> {
     version: &'a mut u64,
     expires: &'a mut Timestamp,
-    pub(super) extra: &'a mut BTreeMap<String, Value>,
+    extra: &'a mut BTreeMap<String, Value>,
 }
 
 /// The signed content of a role.
 pub(super) trait Body: Role + Serialize + Clone + PartialEq {
     fn head(&mut self) -> Head<'_>;
+    /// The fields that TUF does not define.
+    fn extra(&self) -> &BTreeMap<String, Value>;
 }
 
 macro_rules! body {
@@ -48,6 +50,10 @@ macro_rules! body {
         impl Body for $type {
             fn head(&mut self) -> Head<'_> {
                 Head { version: &mut self.version, expires: &mut self.expires, extra: &mut self.extra }
+            }
+
+            fn extra(&self) -> &BTreeMap<String, Value> {
+                &self.extra
             }
         }
     )*};

@@ -52,6 +52,7 @@ pub use assemble::{AssembleInput, Built, Examined, Grown, NewVersion, Publicatio
 pub use build::{BuildInput, build};
 pub use changes::Change;
 pub use key_file::{EncryptedKey, KeyFile};
+pub(crate) use keys::is_public_key;
 pub use keys::{Holders, KeyRing, PublicKeys, SigningKey};
 pub(crate) use release::stored;
 pub use release::{Artifacts, Describe, Details, Gate, Published, Submission};

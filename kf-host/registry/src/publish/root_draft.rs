@@ -14,7 +14,7 @@ use kf_home::files;
 use sigstore_tuf::metadata::Root;
 
 use super::current::{Anchor, Current};
-use super::keys::{Holders, PublicKeys};
+use super::keys::{Holders, PublicKeys, is_public_key};
 use super::metadata::{self, HOLDERS, Signed, days, envelope, stamp, to_signed};
 use crate::error::{Error, Result};
 use crate::source::{Expiry, Source, root_file};
@@ -75,11 +75,10 @@ impl FromStr for PublicKey {
             Some((holder, hex)) => (Some(holder.trim().to_owned()), hex),
             None => (None, text),
         };
-        let is_key = hex.len() == 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         let is_line = |holder: &String| {
             !holder.is_empty() && holder.chars().count() <= 80 && !holder.chars().any(char::is_control)
         };
-        if !is_key || !holder.as_ref().is_none_or(is_line) {
+        if !is_public_key(hex) || !holder.as_ref().is_none_or(is_line) {
             let why = "must be 64 hexadecimal digits, or HOLDER=DIGITS";
             return Err(NameError { kind: "public key", value: text.to_owned(), why });
         }

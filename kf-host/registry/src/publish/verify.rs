@@ -11,7 +11,6 @@ use sigstore_tuf::metadata::{TargetFile, Targets};
 use super::current::{Anchor, Current};
 use super::metadata::{self, Body, Signed};
 use crate::error::{Error, Result};
-use crate::index::signed_at;
 use crate::trust::RoleStatus;
 
 /// What a published folder has.
@@ -115,7 +114,5 @@ fn statuses(current: &Current) -> Vec<RoleStatus> {
 }
 
 fn status<T: Body>(name: &str, role: &Signed<T>) -> RoleStatus {
-    let mut body = role.body().clone();
-    let signed = signed_at(body.head().extra);
-    RoleStatus { name: name.to_owned(), version: role.version(), signed, expires: role.body().expires() }
+    RoleStatus::of(name, role.body().extra(), role.body())
 }

@@ -4,14 +4,14 @@
 
 use std::path::{Path, PathBuf};
 
+use kf_core::format::Format;
 use kf_core::manifest::Manifest;
-use kf_core::{AuthorId, Digest, Permissions, PluginName, RegistryId};
+use kf_core::{AuthorId, Digest, PluginName, RegistryId};
 use semver::Version;
-use serde::Serialize;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value, value};
 
 use super::files::Files;
-use super::{Expiry, Source};
+use super::{Expiry, Plugin, Source};
 use crate::error::{Error, Result};
 
 const REGISTRY: &str = "registry.toml";
@@ -97,7 +97,7 @@ impl Edit {
         self.plugin(name, |document| {
             let yanked = list(document, "yanked")?;
             if position(yanked, &version.to_string()).is_some() {
-                return Err(unchanged(format!("{name} {version} is already yanked")));
+                return Err(Error::Edit(format!("{name} {version} is already yanked")));
             }
             yanked.push(version.to_string());
             Ok(())
@@ -109,7 +109,7 @@ impl Edit {
         self.plugin(name, |document| {
             let yanked = list(document, "yanked")?;
             let at = position(yanked, &version.to_string());
-            yanked.remove(at.ok_or_else(|| unchanged(format!("{name} {version} is not yanked")))?);
+            yanked.remove(at.ok_or_else(|| Error::Edit(format!("{name} {version} is not yanked")))?);
             Ok(())
         })
     }
@@ -118,7 +118,7 @@ impl Edit {
     pub fn block(&mut self, name: &PluginName, sha256: Digest, reason: &str) -> Result<()> {
         let is_blocked = |block: &crate::index::Block| block.sha256 == sha256;
         if self.source.plugins.values().any(|plugin| plugin.blocked.iter().any(is_blocked)) {
-            return Err(unchanged(format!("{sha256} is already blocked")));
+            return Err(Error::Edit(format!("{sha256} is already blocked")));
         }
         self.plugin(name, |document| {
             let blocked = document.entry("blocked").or_insert(Item::ArrayOfTables(ArrayOfTables::new()));
@@ -159,7 +159,7 @@ impl Edit {
             if removed {
                 Ok(())
             } else {
-                Err(unchanged(format!("{sha256} is not blocked in plugins/{name}.toml")))
+                Err(Error::Edit(format!("{sha256} is not blocked in plugins/{name}.toml")))
             }
         })
     }
@@ -169,7 +169,7 @@ impl Edit {
         self.author(author, |document| {
             let keys = list(document, "keys")?;
             if position(keys, key).is_some() {
-                return Err(unchanged(format!("authors/{author}.toml lists the key {key} already")));
+                return Err(Error::Edit(format!("authors/{author}.toml lists the key {key} already")));
             }
             keys.push(key);
             Ok(())
@@ -181,7 +181,7 @@ impl Edit {
         self.author(author, |document| {
             let keys = list(document, "keys")?;
             let at = position(keys, key);
-            let none = || unchanged(format!("authors/{author}.toml does not list the key {key}"));
+            let none = || Error::Edit(format!("authors/{author}.toml does not list the key {key}"));
             keys.remove(at.ok_or_else(none)?);
             if keys.is_empty() {
                 let last =
@@ -258,27 +258,19 @@ impl Edit {
     }
 
     fn add_plugin(&mut self, author: &AuthorId, manifest: &Manifest) -> Result<()> {
-        #[derive(Serialize)]
-        struct NewPlugin<'a> {
-            format: u64,
-            name: &'a PluginName,
-            summary: &'a str,
-            owner: &'a AuthorId,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            homepage: Option<&'a str>,
-            ceiling: &'a Permissions,
-        }
         let plugin = &manifest.plugin;
         if self.source.plugins.contains_key(&plugin.name) {
             return Err(Error::Edit(format!("plugins/{}.toml already exists", plugin.name)));
         }
-        let document = NewPlugin {
-            format: 1,
-            name: &plugin.name,
-            summary: &plugin.summary,
-            owner: author,
-            homepage: plugin.homepage.as_deref(),
-            ceiling: &manifest.permissions,
+        let document = Plugin {
+            format: Format,
+            name: plugin.name.clone(),
+            summary: plugin.summary.clone(),
+            owner: author.clone(),
+            homepage: plugin.homepage.clone(),
+            yanked: Vec::new(),
+            blocked: Vec::new(),
+            ceiling: manifest.permissions.clone(),
         };
         let text = toml::to_string(&document).map_err(|e| Error::Edit(e.to_string()))?;
         self.change(plugin_file(&plugin.name), text);
@@ -371,8 +363,4 @@ fn position(array: &Array, text: &str) -> Option<usize> {
 
 fn malformed(field: &str) -> Error {
     Error::Edit(format!("`{field}` is not an array"))
-}
-
-fn unchanged(why: String) -> Error {
-    Error::Edit(why)
 }

@@ -22,12 +22,13 @@ use kf_core::names::RESERVED;
 use kf_core::nearest::looks_like;
 use kf_core::{AuthorId, CollectionName, PluginName, RegistryId};
 use semver::Version;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use self::files::Files;
 use crate::error::{Error, Result};
 use crate::index::Block;
+use crate::publish::is_public_key;
 
 /// `registry.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -80,18 +81,18 @@ fn default_threshold() -> usize {
 }
 
 /// `plugins/NAME.toml`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plugin {
     pub format: Format<1>,
     pub name: PluginName,
     pub summary: String,
     pub owner: AuthorId,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub homepage: Option<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub yanked: Vec<Version>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blocked: Vec<Block>,
     #[serde(default)]
     /// The most it may ever do.
@@ -268,9 +269,7 @@ fn check_plugin(stem: &str, plugin: &Plugin) -> Result<()> {
 /// Among others, refuses a key that is listed twice, because it would count twice.
 fn check_keys(author: &Author) -> Result<()> {
     let refuse = |reason: &str| Err(Error::Publish(format!("authors/{}.toml {reason}", author.id)));
-    let is_key =
-        |key: &String| key.len() == 64 && key.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    if !author.keys.iter().all(is_key) {
+    if !author.keys.iter().all(|key| is_public_key(key)) {
         return refuse("lists a key that is not 64 hexadecimal digits");
     }
     if author.keys.iter().collect::<BTreeSet<_>>().len() != author.keys.len() {

@@ -22,7 +22,7 @@ use sigstore_tuf::{TrustedMetadataSet, UpdaterConfig};
 use super::state::State;
 use super::{Options, from_failure, from_tuf};
 use crate::error::{Error, Result};
-use crate::index::SIGNED_AT;
+use crate::index::signed_at;
 use crate::registries::Registry;
 use crate::transport::{Deadline, Transport, Url};
 
@@ -239,6 +239,6 @@ fn find(transport: &Transport, id: &RegistryId, root: &[u8], now: Timestamp) -> 
         get("timestamp.json", limits.timestamp_max_length)?.ok_or_else(|| missing("timestamp.json"))?;
     trusted.update_timestamp(&timestamp, now).map_err(invalid)?;
     let timestamp = trusted.timestamp().ok_or_else(|| missing("timestamp.json"))?;
-    let signed = timestamp.extra.get(SIGNED_AT).and_then(|at| at.as_str()?.parse().ok());
+    let signed = signed_at(&timestamp.extra);
     Ok(Found { versions: (trusted.root().version, timestamp.version), signed })
 }

@@ -41,7 +41,7 @@ pub use self::client::{Client, Locations};
 pub use self::fault::Fault;
 pub use self::mirrors::{Mirror, MirrorState, last_found};
 use self::mirrors::{Order, Versions};
-pub(crate) use self::originals::{Metadata, root_version};
+pub(crate) use self::originals::Metadata;
 pub(crate) use self::state::signed_version;
 use self::state::{CachingRepository, LastFile, Memory, OfflineRepository, State};
 use self::view::part;
@@ -169,6 +169,16 @@ pub enum Life {
 }
 
 impl RoleStatus {
+    /// `extra` are the additional fields of the role.
+    pub(crate) fn of(name: &str, extra: &BTreeMap<String, Value>, role: &impl Role) -> Self {
+        Self {
+            name: name.to_owned(),
+            version: role.version(),
+            signed: signed_at(extra),
+            expires: role.expires(),
+        }
+    }
+
     pub fn life(&self, now: Timestamp) -> Life {
         if self.expires < now {
             return Life::Expired;
@@ -212,7 +222,7 @@ pub fn refresh(home: &Home, registry: &Registry, options: &Options) -> Result<Se
         state.check_clock(&registry.id, options.now)?;
     }
     let keep = |memory: &Memory| -> Result<Option<State>> {
-        match State::keep_roots(home, &registry.id, memory, root_version(&registry.root)?)? {
+        match State::keep_roots(home, &registry.id, memory, registry.root_version()?)? {
             true => State::load(home, &registry.id),
             false => Ok(None),
         }
@@ -350,15 +360,6 @@ fn open(
     })
 }
 
-fn status(name: &str, extra: &BTreeMap<String, Value>, role: &impl Role) -> RoleStatus {
-    RoleStatus {
-        name: name.to_owned(),
-        version: role.version(),
-        signed: signed_at(extra),
-        expires: role.expires(),
-    }
-}
-
 impl Session {
     /// The commands that the registry offers.
     pub fn view(&self) -> &View {
@@ -379,14 +380,15 @@ impl Session {
     /// The roles of the registry, from the root down, with their age.
     pub fn roles(&self) -> Vec<RoleStatus> {
         let trusted = self.client.updater.trusted();
-        let mut roles = vec![status("root", &trusted.root().extra, trusted.root())];
-        roles.extend(trusted.timestamp().map(|role| status("timestamp", &role.extra, role)));
-        roles.extend(trusted.snapshot().map(|role| status("snapshot", &role.extra, role)));
-        roles.extend(trusted.targets_role("targets").map(|role| status("targets", &role.extra, role)));
+        let mut roles = vec![RoleStatus::of("root", &trusted.root().extra, trusted.root())];
+        roles.extend(trusted.timestamp().map(|role| RoleStatus::of("timestamp", &role.extra, role)));
+        roles.extend(trusted.snapshot().map(|role| RoleStatus::of("snapshot", &role.extra, role)));
+        roles
+            .extend(trusted.targets_role("targets").map(|role| RoleStatus::of("targets", &role.extra, role)));
         let owners: BTreeSet<String> = self.view.plugins.values().map(|p| p.entry.owner.role()).collect();
         roles.extend(owners.iter().filter_map(|owner| {
             let found = trusted.targets_role(owner)?;
-            Some(status(owner, &found.extra, found))
+            Some(RoleStatus::of(owner, &found.extra, found))
         }));
         roles
     }

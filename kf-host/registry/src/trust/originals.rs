@@ -6,7 +6,7 @@ use sigstore_tuf::metadata::MetaFile;
 use sigstore_tuf::{TrustedMetadataSet, UpdaterConfig};
 
 use super::state::signed_version;
-use super::{Session, chain, from_tuf, ready};
+use super::{Session, from_tuf, ready};
 use crate::error::{Error, Result};
 use crate::index;
 use crate::parts::Part;
@@ -151,10 +151,4 @@ fn is_pinned(bytes: &[u8], pin: &MetaFile) -> bool {
     version == Some(pin.version)
         && pin.length.is_none_or(|length| length == bytes.len() as u64)
         && sha256.is_none_or(|sha256| *sha256 == Digest::of(bytes).to_string())
-}
-
-/// The version of the root that a registry was pinned with.
-pub(crate) fn root_version(root: &[u8]) -> Result<u64> {
-    let trusted = TrustedMetadataSet::from_root(root).map_err(|e| Error::invalid("the root", chain(&e)))?;
-    Ok(trusted.root().version)
 }

@@ -55,7 +55,7 @@ fn yank_and_block_keep_comments_and_are_undone() {
     let after = text(&fixture, "plugins/hello.toml");
     assert!(before.lines().all(|line| after.contains(line)), "{after}");
     let plugin = &Source::read(&fixture.path("source")).unwrap().plugins[&name("hello")];
-    assert_eq!(plugin.yanked, [version.clone()]);
+    assert_eq!(plugin.yanked, std::slice::from_ref(&version));
     assert_eq!((plugin.blocked[0].sha256, plugin.blocked[0].reason.as_str()), (digest, "sends \"names\""));
 
     let again =

@@ -679,7 +679,7 @@ fn assemble_with_nothing_staged_renews_snapshot_and_timestamp() {
 
     let nothing = Fixture::new();
     let error = nothing.prepare(None, start()).unwrap_err();
-    assert!(matches!(error, kf_registry::Error::NothingPublished(_)), "{error}");
+    assert!(matches!(error, Error::NothingPublished(_)), "{error}");
     assert!(!nothing.path("published").exists());
 }
 

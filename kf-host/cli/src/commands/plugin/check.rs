@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::Args;
 use kf_command::check::{Checked, Finding, check};
 use kf_core::Kind;
-use kf_core::failure::{Failure, Result};
+use kf_core::failure::Result;
 use kf_core::size::Decimal;
 use kf_core::ui::Format;
 use kf_registry::source::Source;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::args::RESERVED;
-use crate::ui::escape;
+use crate::show::findings;
 
 /// Check a plugin before it is published
 ///
@@ -35,20 +35,11 @@ pub fn run(app: &App, args: &CheckArgs) -> Result<()> {
         Format::Json | Format::Yaml => app.ui.document(&to_json(&checked))?,
         Format::Table | Format::Wide | Format::Name => print(app, &checked)?,
     }
-    match checked.findings.len() {
-        0 => Ok(()),
-        1 => Err(Failure::new(Kind::Failed, "1 problem found")),
-        many => Err(Failure::new(Kind::Failed, format!("{many} problems found"))),
-    }
+    findings::fail(checked.findings.len(), Kind::Failed)
 }
 
 fn print(app: &App, checked: &Checked) -> Result<()> {
-    for Finding { place, message, remedy } in &checked.findings {
-        app.ui.data_line(&escape::line(&format!("{place}: {message}")))?;
-        if let Some(remedy) = remedy {
-            app.ui.data_line(&escape::line(&format!("  hint: {remedy}")))?;
-        }
-    }
+    findings::print(app, &checked.findings)?;
     if let (true, Some(plugin), Some(bytes)) = (checked.findings.is_empty(), &checked.plugin, checked.bytes) {
         app.ui.data_line(&format!(
             "{plugin}: no problems found ({})",

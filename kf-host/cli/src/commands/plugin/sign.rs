@@ -2,15 +2,14 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::Args;
-use kf_command::publish::{describe, gate};
+use kf_core::AuthorId;
 use kf_core::failure::{Failure, Result};
-use kf_core::{AuthorId, PluginName};
-use kf_registry::publish::{self, Artifacts, Published, RoleName, SigningKey, StageInput, Submission};
+use kf_registry::publish::{self, Artifacts, Published, RoleName, SigningKey, StageInput};
 use kf_registry::source::Source;
 
 use crate::app::App;
-use crate::args::RESERVED;
 use crate::passphrase::PassphraseArgs;
+use crate::publishing::{describe, gate};
 use crate::root_file::read_root;
 
 /// Sign new versions for a registry
@@ -61,8 +60,8 @@ pub fn run(app: &App, args: &SignArgs) -> Result<()> {
         keys: None,
         pinned_root: root.as_deref(),
         now: App::now(),
-        describe: &|name: &PluginName, wasm: &[u8]| describe(name, wasm, app.reporter().as_ref()),
-        gate: &|submission: &Submission<'_>| gate(submission, &RESERVED),
+        describe: &describe(app),
+        gate: &gate,
     })?;
     if !staged.roles.contains(&role) {
         return Err(Failure::usage("nothing to sign: every version is already published"));

@@ -1,18 +1,17 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use kf_command::publish::{differences, gate};
+use kf_command::publish::differences;
 use kf_core::failure::{Failure, Result};
 use kf_registry::publish::{
-    self, AssembleInput, Examined, Grown, NewVersion, Published, RoleName, Signers, Staging, Submission,
+    self, AssembleInput, Examined, Grown, NewVersion, Published, RoleName, Signers, Staging,
 };
-use kf_registry::source::Source;
 
-use super::folders::{IndexArgs, PublishedArgs};
+use super::folders::FolderArgs;
 use super::sign::missing;
 use crate::app::App;
-use crate::args::RESERVED;
 use crate::passphrase::PassphraseArgs;
+use crate::publishing::gate;
 use crate::ui::escape;
 
 /// Check what an author hands in
@@ -34,28 +33,24 @@ pub struct AcceptArgs {
     key: Option<PathBuf>,
 
     #[command(flatten)]
-    index: IndexArgs,
-
-    #[command(flatten)]
-    published: PublishedArgs,
+    folders: FolderArgs,
 
     #[command(flatten)]
     passphrase: PassphraseArgs,
 }
 
 pub fn run(app: &App, args: &AcceptArgs) -> Result<()> {
-    let source = Source::read(&args.index.index)?;
-    let pinned = args.published.pinned_root(&source)?;
+    let (source, pinned) = args.folders.read()?;
     let staging = Staging::open(&args.staging)?;
     let examined = publish::examine(&AssembleInput {
         staging: Some(&args.staging),
-        published: &args.published.published,
+        published: args.folders.published(),
         pinned_root: pinned.as_deref(),
         keys: None,
         online: &[],
         expiry: source.registry.expiry,
         now: App::now(),
-        gate: &|submission: &Submission<'_>| gate(submission, &RESERVED),
+        gate: &gate,
     })?;
     for version in &examined.new {
         show(app, version)?;
@@ -121,11 +116,6 @@ fn show(app: &App, new: &NewVersion) -> Result<()> {
 
 fn unapproved(role: &RoleName, args: &AcceptArgs) -> Failure {
     let staging = args.staging.display();
-    Failure::untrusted(format!("refusing {role}: rights grow and the admins have not approved it")).hint(
-        format!(
-            "kf registry accept {staging} --approve-grants --key FILE{}{}",
-            args.index.words(),
-            args.published.words()
-        ),
-    )
+    Failure::untrusted(format!("refusing {role}: rights grow and the admins have not approved it"))
+        .hint(format!("kf registry accept {staging} --approve-grants --key FILE{}", args.folders.words()))
 }

@@ -5,6 +5,7 @@ use clap::Args;
 use kf_command::install;
 use kf_core::Kind;
 use kf_core::failure::{Failure, Result};
+use kf_core::text::counted;
 use kf_core::{Digest, RegistryId};
 use kf_home::files;
 use kf_registry::access::{MAX_CERTIFICATES_BYTES, token_variable};
@@ -73,9 +74,8 @@ pub fn run(app: &App, args: &AddArgs) -> Result<()> {
     // An unreachable registry stays set up, and so does one that needs a login first; an invalid one does not.
     match install::refresh(app.commands(), &registry.id, app.reporter().as_ref(), App::now()) {
         Ok(session) => {
-            let offered = session.view().plugins.len();
-            let s = if offered == 1 { "" } else { "s" };
-            app.ui.data_line(&format!("Added registry {} ({offered} command{s})", registry.id))?;
+            let offered = counted(session.view().plugins.len(), "command");
+            app.ui.data_line(&format!("Added registry {} ({offered})", registry.id))?;
         }
         Err(error) if matches!(error.kind(), Kind::Unreachable | Kind::TimedOut) => {
             app.ui.data_line(&format!("Added registry {}", registry.id))?;

@@ -1,15 +1,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use kf_command::publish::{describe, gate};
-use kf_core::PluginName;
 use kf_core::failure::Result;
-use kf_registry::publish::{self, BuildInput, KeyRing, Submission};
+use kf_registry::publish::{self, BuildInput, KeyRing};
 use kf_registry::source::Source;
 
 use super::publish::show;
 use crate::app::App;
-use crate::args::RESERVED;
+use crate::publishing::{describe, gate};
 use crate::root_file::read_root;
 
 /// Build and sign a registry from its index
@@ -57,8 +55,8 @@ pub fn run(app: &App, args: &BuildArgs) -> Result<()> {
         pinned_root: root.as_deref(),
         approve_grants: args.approve_grants,
         now: App::now(),
-        describe: &|name: &PluginName, wasm: &[u8]| describe(name, wasm, app.reporter().as_ref()),
-        gate: &|submission: &Submission<'_>| gate(submission, &RESERVED),
+        describe: &describe(app),
+        gate: &gate,
     })?;
     show(app, &built)
 }

@@ -42,6 +42,40 @@ pub struct PublishedArgs {
     root: Option<PathBuf>,
 }
 
+/// Both.
+#[derive(Debug, Args)]
+pub struct FolderArgs {
+    #[command(flatten)]
+    pub index: IndexArgs,
+
+    #[command(flatten)]
+    pub published: PublishedArgs,
+}
+
+impl FolderArgs {
+    /// The reviewed text, and the root that users pinned if it is given or in the text.
+    pub fn read(&self) -> Result<(Source, Option<Vec<u8>>)> {
+        let source = Source::read(&self.index.index)?;
+        let pinned = self.published.pinned_root(&source)?;
+        Ok((source, pinned))
+    }
+
+    /// The folder of the reviewed text.
+    pub fn index(&self) -> &Path {
+        &self.index.index
+    }
+
+    /// The folder of the published registry.
+    pub fn published(&self) -> &Path {
+        &self.published.published
+    }
+
+    /// The flags as words to type after others, unless they have their defaults.
+    pub fn words(&self) -> String {
+        self.index.words() + &self.published.words()
+    }
+}
+
 impl PublishedArgs {
     /// The root that users pinned, if it is given or in the index.
     pub fn pinned_root(&self, source: &Source) -> Result<Option<Vec<u8>>> {

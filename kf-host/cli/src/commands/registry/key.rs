@@ -4,11 +4,10 @@ use clap::{Args, Subcommand};
 use kf_core::AuthorId;
 use kf_core::failure::Result;
 use kf_registry::publish::{PublicKey, RoleName, RootDraft, TopRole};
-use kf_registry::source::Source;
 use kf_registry::source::edit::Edit;
 
 use super::changed;
-use super::folders::{IndexArgs, PublishedArgs};
+use super::folders::FolderArgs;
 use crate::app::App;
 use crate::commands::keygen::{self, KeygenArgs};
 
@@ -75,10 +74,7 @@ struct ChangeArgs {
     threshold: Option<usize>,
 
     #[command(flatten)]
-    index: IndexArgs,
-
-    #[command(flatten)]
-    published: PublishedArgs,
+    folders: FolderArgs,
 }
 
 pub fn run(app: &App, command: &KeyCommand) -> Result<()> {
@@ -112,7 +108,7 @@ fn author_keys(
     add: Option<&PublicKey>,
     remove: Option<&str>,
 ) -> Result<()> {
-    let mut edit = Edit::open(&change.index.index)?;
+    let mut edit = Edit::open(change.folders.index())?;
     // In this order, because an author must keep one key.
     if let Some(key) = add {
         edit.add_key(author, &key.hex)?;
@@ -133,9 +129,8 @@ fn root_keys(
     add: Option<&PublicKey>,
     remove: Option<&str>,
 ) -> Result<()> {
-    let index = &change.index.index;
-    let pinned = change.published.pinned_root(&Source::read(index)?)?;
-    let mut draft = RootDraft::next(index, &change.published.published, pinned.as_deref())?;
+    let (_, pinned) = change.folders.read()?;
+    let mut draft = RootDraft::next(change.folders.index(), change.folders.published(), pinned.as_deref())?;
     if let Some(key) = add {
         draft.add_key(role, key)?;
     }

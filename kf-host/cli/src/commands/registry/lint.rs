@@ -2,13 +2,13 @@ use clap::Args;
 use kf_command::check::Finding;
 use kf_command::lint::lint;
 use kf_core::Kind;
-use kf_core::failure::{Failure, Result};
+use kf_core::failure::Result;
 use kf_core::ui::Format;
 use serde_json::json;
 
 use super::folders::IndexArgs;
 use crate::app::App;
-use crate::ui::escape;
+use crate::show::findings;
 
 /// Check the index of a registry
 ///
@@ -26,18 +26,10 @@ pub fn run(app: &App, args: &LintArgs) -> Result<()> {
             let findings: Vec<_> = findings.iter().map(Finding::to_json).collect();
             app.ui.document(&json!({ "format": 1, "ok": findings.is_empty(), "findings": findings }))?;
         }
-        Format::Table | Format::Wide | Format::Name => {
-            for Finding { place, message, remedy } in &findings {
-                app.ui.data_line(&escape::line(&format!("{place}: {message}")))?;
-                if let Some(remedy) = remedy {
-                    app.ui.data_line(&escape::line(&format!("  hint: {remedy}")))?;
-                }
-            }
-        }
+        Format::Table | Format::Wide | Format::Name => findings::print(app, &findings)?,
     }
-    match findings.len() {
-        0 => Ok(app.ui.note("no problems found")),
-        1 => Err(Failure::new(Kind::Failed, "1 problem found")),
-        many => Err(Failure::new(Kind::Failed, format!("{many} problems found"))),
+    if findings.is_empty() {
+        app.ui.note("no problems found");
     }
+    findings::fail(findings.len(), Kind::Failed)
 }

@@ -6,10 +6,10 @@ use clap_complete::ArgValueCompleter;
 use kf_command::install;
 use kf_core::failure::Result;
 use kf_core::size::Decimal;
+use kf_core::text::counted;
 use kf_core::{PluginName, RegistryId};
 use kf_registry::mirror::{self, Choice};
 
-use super::counted;
 use crate::app::App;
 use crate::candidates::known;
 

@@ -95,9 +95,3 @@ fn changed(app: &App, files: &[PathBuf]) -> Result<()> {
     app.ui.note("next: review the change, then `kf registry stage`");
     Ok(())
 }
-
-/// `1 role` or `5 roles`
-fn counted(count: usize, what: &str) -> String {
-    let s = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{s}")
-}

@@ -1,15 +1,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use kf_command::publish::gate;
 use kf_core::failure::Result;
-use kf_registry::publish::{self, AssembleInput, Built, Published, SigningKey, Submission};
-use kf_registry::source::Source;
+use kf_registry::publish::{self, AssembleInput, Built, Published, SigningKey};
 
-use super::folders::{IndexArgs, PublishedArgs};
+use super::folders::FolderArgs;
 use crate::app::App;
-use crate::args::RESERVED;
 use crate::passphrase::PassphraseArgs;
+use crate::publishing::gate;
 
 /// Publish what was signed
 ///
@@ -26,29 +24,25 @@ pub struct PublishArgs {
     keys: Vec<PathBuf>,
 
     #[command(flatten)]
-    index: IndexArgs,
-
-    #[command(flatten)]
-    published: PublishedArgs,
+    folders: FolderArgs,
 
     #[command(flatten)]
     passphrase: PassphraseArgs,
 }
 
 pub fn run(app: &App, args: &PublishArgs) -> Result<()> {
-    let source = Source::read(&args.index.index)?;
-    let pinned = args.published.pinned_root(&source)?;
+    let (source, pinned) = args.folders.read()?;
     let keys = args.passphrase.keys(app, &args.keys)?;
     let online: Vec<&SigningKey> = keys.iter().collect();
     let built = publish::assemble(&AssembleInput {
         staging: args.staging.as_deref(),
-        published: &args.published.published,
+        published: args.folders.published(),
         pinned_root: pinned.as_deref(),
         keys: None,
         online: &online,
         expiry: source.registry.expiry,
         now: App::now(),
-        gate: &|submission: &Submission<'_>| gate(submission, &RESERVED),
+        gate: &gate,
     })?;
     show(app, &built)
 }

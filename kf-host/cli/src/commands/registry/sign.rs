@@ -5,10 +5,10 @@ use clap::Args;
 use kf_command::consent::Question;
 use kf_core::Digest;
 use kf_core::failure::{Failure, Result};
+use kf_core::text::counted;
 use kf_registry::publish::{Review, RoleName, Signers, SigningKey, Staging};
-use kf_registry::source::Source;
 
-use super::folders::{IndexArgs, PublishedArgs};
+use super::folders::FolderArgs;
 use crate::app::App;
 use crate::passphrase::PassphraseArgs;
 use crate::show::plan::{self, AnswerArgs};
@@ -33,10 +33,7 @@ pub struct SignArgs {
     roles: Vec<RoleName>,
 
     #[command(flatten)]
-    index: IndexArgs,
-
-    #[command(flatten)]
-    published: PublishedArgs,
+    folders: FolderArgs,
 
     #[command(flatten)]
     passphrase: PassphraseArgs,
@@ -47,8 +44,8 @@ pub struct SignArgs {
 
 pub fn run(app: &App, args: &SignArgs) -> Result<()> {
     let staging = Staging::open(&args.staging)?;
-    let pinned = args.published.pinned_root(&Source::read(&args.index.index)?)?;
-    staging.check_base(&args.published.published, pinned.as_deref())?;
+    let (_, pinned) = args.folders.read()?;
+    staging.check_base(args.folders.published(), pinned.as_deref())?;
     let holders = staging.holders()?;
     let key = args.passphrase.key(app, &args.key)?;
     let roles = roles(&staging, &key, args)?;
@@ -123,15 +120,14 @@ fn retry(args: &SignArgs) -> String {
     for role in &args.roles {
         line.push_str(&format!(" --role {role}"));
     }
-    line + &args.index.words() + &args.published.words()
+    line + &args.folders.words()
 }
 
 /// `needs 1 more signature, of bob or carol`
 pub fn missing(signers: &Signers, what: &str, holders: &BTreeMap<String, String>) -> String {
     let more = signers.threshold.saturating_sub(signers.signed.len());
-    let s = if more == 1 { "" } else { "s" };
     let name = |id: &String| holders.get(id).cloned().unwrap_or_else(|| id.chars().take(12).collect());
     let mut others: Vec<String> = signers.keyids.difference(&signers.signed).map(name).collect();
     others.sort_unstable();
-    escape::line(&format!("needs {more} more {what}{s}, of {}", others.join(" or ")))
+    escape::line(&format!("needs {}, of {}", counted(more, &format!("more {what}")), others.join(" or ")))
 }

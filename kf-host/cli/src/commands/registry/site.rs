@@ -7,6 +7,7 @@ use kf_command::reporter::Reporter as _;
 use kf_core::Kind;
 use kf_core::RegistryId;
 use kf_core::failure::{Context as _, Failure, Result};
+use kf_core::text::counted;
 use kf_core::tree::CommandTree;
 use kf_registry::index::Resolved;
 use kf_registry::registries::{self, Registry};
@@ -70,9 +71,8 @@ pub fn run(app: &App, args: &SiteArgs) -> Result<()> {
     site.write(|path, bytes| folder.write(path, bytes))?;
     folder.finish()?;
     drop(step);
-    let count = session.view().plugins.len();
-    let s = if count == 1 { "" } else { "s" };
-    app.ui.note(&format!("wrote {count} command{s} of registry {}", session.view().published_as));
+    let commands = counted(session.view().plugins.len(), "command");
+    app.ui.note(&format!("wrote {commands} of registry {}", session.view().published_as));
     if url.is_none() {
         app.ui.warn("the site does not name the registry's address: pass it with --url");
     }

@@ -2,15 +2,13 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::Args;
-use kf_command::publish::{describe, gate};
-use kf_core::PluginName;
 use kf_core::failure::{Failure, Result};
-use kf_registry::publish::{self, Artifacts, RoleName, StageInput, Submission};
+use kf_registry::publish::{self, Artifacts, RoleName, StageInput};
 use kf_registry::source::Source;
 
-use super::folders::{IndexArgs, PublishedArgs};
+use super::folders::FolderArgs;
 use crate::app::App;
-use crate::args::RESERVED;
+use crate::publishing::{describe, gate};
 
 /// Collect what has to be signed
 ///
@@ -23,10 +21,7 @@ pub struct StageArgs {
     staging: PathBuf,
 
     #[command(flatten)]
-    index: IndexArgs,
-
-    #[command(flatten)]
-    published: PublishedArgs,
+    folders: FolderArgs,
 
     /// Folder with a subfolder for each command, with its plugin.wasm and plugin.toml
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
@@ -38,8 +33,7 @@ pub struct StageArgs {
 }
 
 pub fn run(app: &App, args: &StageArgs) -> Result<()> {
-    let source = Source::read(&args.index.index)?;
-    let pinned = args.published.pinned_root(&source)?;
+    let (source, pinned) = args.folders.read()?;
     let only: BTreeSet<RoleName> = match (args.roles.is_empty(), &args.artifacts) {
         (false, _) => args.roles.iter().cloned().collect(),
         (true, Some(_)) => [RoleName::Root, RoleName::Targets].into_iter().chain(authors(&source)).collect(),
@@ -47,16 +41,16 @@ pub fn run(app: &App, args: &StageArgs) -> Result<()> {
         (true, None) => BTreeSet::from([RoleName::Root, RoleName::Targets]),
     };
     let staged = publish::stage(&StageInput {
-        source: &args.index.index,
+        source: args.folders.index(),
         artifacts: args.artifacts.as_deref().map(Artifacts::Below),
-        published: &args.published.published,
+        published: args.folders.published(),
         staging: &args.staging,
         only: Some(&only),
         keys: None,
         pinned_root: pinned.as_deref(),
         now: App::now(),
-        describe: &|name: &PluginName, wasm: &[u8]| describe(name, wasm, app.reporter().as_ref()),
-        gate: &|submission: &Submission<'_>| gate(submission, &RESERVED),
+        describe: &describe(app),
+        gate: &gate,
     })?;
     if staged.roles.is_empty() {
         let _empty = fs_err::remove_dir_all(&args.staging);

@@ -1,12 +1,13 @@
 use clap::Args;
 use kf_core::Kind;
-use kf_core::failure::{Failure, Result};
+use kf_core::failure::Result;
 use kf_core::size::Decimal;
+use kf_core::text::counted;
 use kf_registry::publish::verify::{self, Verified};
 
-use super::counted;
 use super::folders::{IndexArgs, PublishedArgs};
 use crate::app::App;
+use crate::show::findings;
 use crate::ui::escape;
 
 /// Verify a published registry
@@ -28,18 +29,15 @@ pub fn run(app: &App, args: &VerifyArgs) -> Result<()> {
     for problem in &problems {
         app.ui.data_line(&escape::line(problem))?;
     }
-    match problems.len() {
-        0 => {
-            let counts = [
-                counted(roles.len(), "role"),
-                counted(commands, "command"),
-                counted(versions, "version"),
-                counted(files, "file"),
-            ];
-            let counts = counts.join(", ");
-            Ok(app.ui.data_line(&format!("{registry}: {counts} ({}), no problems found", Decimal(bytes)))?)
-        }
-        1 => Err(Failure::new(Kind::Untrusted, "1 problem found")),
-        many => Err(Failure::new(Kind::Untrusted, format!("{many} problems found"))),
+    if problems.is_empty() {
+        let counts = [
+            counted(roles.len(), "role"),
+            counted(commands, "command"),
+            counted(versions, "version"),
+            counted(files, "file"),
+        ];
+        let counts = counts.join(", ");
+        app.ui.data_line(&format!("{registry}: {counts} ({}), no problems found", Decimal(bytes)))?;
     }
+    findings::fail(problems.len(), Kind::Untrusted)
 }

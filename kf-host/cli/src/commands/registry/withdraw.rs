@@ -9,7 +9,7 @@ use kf_registry::source::edit::Edit;
 use semver::Version;
 
 use super::changed;
-use super::folders::{IndexArgs, PublishedArgs};
+use super::folders::{FolderArgs, IndexArgs};
 use crate::app::App;
 
 /// Stop offering a version
@@ -22,10 +22,7 @@ pub struct YankArgs {
     version: String,
 
     #[command(flatten)]
-    index: IndexArgs,
-
-    #[command(flatten)]
-    published: PublishedArgs,
+    folders: FolderArgs,
 }
 
 /// Offer a yanked version again
@@ -53,10 +50,7 @@ pub struct BlockArgs {
     reason: String,
 
     #[command(flatten)]
-    index: IndexArgs,
-
-    #[command(flatten)]
-    published: PublishedArgs,
+    folders: FolderArgs,
 }
 
 /// Let a blocked version run again
@@ -67,16 +61,13 @@ pub struct UnblockArgs {
     version: String,
 
     #[command(flatten)]
-    index: IndexArgs,
-
-    #[command(flatten)]
-    published: PublishedArgs,
+    folders: FolderArgs,
 }
 
 pub fn yank(app: &App, args: &YankArgs) -> Result<()> {
     let (name, version) = parse(&args.version)?;
-    let mut edit = Edit::open(&args.index.index)?;
-    component(&edit, &args.published, &name, &version)?;
+    let mut edit = Edit::open(args.folders.index())?;
+    component(&edit, &args.folders, &name, &version)?;
     edit.yank(&name, &version)?;
     changed(app, &edit.write()?)
 }
@@ -90,16 +81,16 @@ pub fn unyank(app: &App, args: &UnyankArgs) -> Result<()> {
 
 pub fn block(app: &App, args: &BlockArgs) -> Result<()> {
     let (name, version) = parse(&args.version)?;
-    let mut edit = Edit::open(&args.index.index)?;
-    let sha256 = component(&edit, &args.published, &name, &version)?;
+    let mut edit = Edit::open(args.folders.index())?;
+    let sha256 = component(&edit, &args.folders, &name, &version)?;
     edit.block(&name, sha256, &args.reason)?;
     changed(app, &edit.write()?)
 }
 
 pub fn unblock(app: &App, args: &UnblockArgs) -> Result<()> {
     let (name, version) = parse(&args.version)?;
-    let mut edit = Edit::open(&args.index.index)?;
-    let sha256 = component(&edit, &args.published, &name, &version)?;
+    let mut edit = Edit::open(args.folders.index())?;
+    let sha256 = component(&edit, &args.folders, &name, &version)?;
     edit.unblock(&name, sha256)?;
     changed(app, &edit.write()?)
 }
@@ -115,9 +106,9 @@ fn parse(text: &str) -> Result<(PluginName, Version)> {
 }
 
 /// The digest of a published component.
-fn component(edit: &Edit, published: &PublishedArgs, name: &PluginName, version: &Version) -> Result<Digest> {
-    let pinned = published.pinned_root(edit.source())?;
-    let found = versions(&published.published, pinned.as_deref(), name)?;
+fn component(edit: &Edit, folders: &FolderArgs, name: &PluginName, version: &Version) -> Result<Digest> {
+    let pinned = folders.published.pinned_root(edit.source())?;
+    let found = versions(folders.published(), pinned.as_deref(), name)?;
     found.get(version).copied().ok_or_else(|| {
         let all: Vec<String> = found.keys().map(Version::to_string).collect();
         let known =
