@@ -209,13 +209,21 @@ fn escape_sequence_leaves_any_session() {
         let keyboard = terminal.keyboard();
         let (status, screen) = terminal.finish();
         let screen = shown(&screen);
-        assert_eq!(status.code(), Some(130), "{screen}");
-        assert!(screen.ends_with("disconnected from pod server, container main\n"), "{screen:?}");
+        let case = format!("{way_out:?} during `{script}`: {status}");
+        assert_eq!(status.code(), Some(130), "{case}:\n{}", last_lines(&screen));
+        let last = "disconnected from pod server, container main\n";
+        assert!(screen.ends_with(last), "{case}:\n{}", last_lines(&screen));
         assert_eq!(crate::common::terminal::settings(&keyboard), before);
     }
     // In a pipe nothing is printed.
     let piped = run_with_stdin(home.kf(["shell", "server"]), b"echo ~.\n");
     assert_eq!((code_of(&piped), String::from_utf8_lossy(&piped.stderr)), (0, "".into()));
+}
+
+/// The end of a screen: programs that flood it would hide why a test failed.
+fn last_lines(screen: &str) -> String {
+    let lines: Vec<_> = screen.lines().collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
 }
 
 /// The private terminal modes that are on after this output.

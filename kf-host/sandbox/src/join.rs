@@ -29,6 +29,9 @@ const MAX_QUEUED_BYTES: usize = 1 << 20;
 /// After this time with a full queue, further input is dropped, and keys are only checked for those that leave.
 const STUCK_AFTER: Duration = Duration::from_secs(3);
 
+/// How long leaving waits for a write to the terminal, so that the terminal is not restored in the middle of it.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How a session is joined.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Joining {
@@ -89,24 +92,37 @@ pub(crate) async fn join(
     };
     let sizes = Sizes { terminal: Arc::clone(&terminal), resized, redraw: joining.redraw };
     let keys = draws.then(Keys::default);
-    let in_line = AtomicBool::new(false);
+    let screen = Screen::default();
+    let mut showing = std::pin::pin!(show(session_output, Arc::clone(&terminal), draws, &screen));
     tokio::select! {
-        code = show(session_output, Arc::clone(&terminal), draws, &in_line) => code,
-        Left = send_input(typed, keys, sizes, input) => {
-            if in_line.load(Ordering::Relaxed) {
-                let _closed = terminal.write(Stream::Stdout, true, b"\r\n");
-            }
-            Err(JoinError::Left)
-        }
+        code = &mut showing => return code,
+        Left = send_input(typed, keys, sizes, input) => {}
     }
+    screen.is_left.store(true, Ordering::Relaxed);
+    let is_stuck = screen.is_writing.load(Ordering::Relaxed)
+        && tokio::time::timeout(WRITE_TIMEOUT, showing).await.is_err();
+    if screen.in_line.load(Ordering::Relaxed) && !is_stuck {
+        let _closed = terminal.write(Stream::Stdout, true, b"\r\n");
+    }
+    Err(JoinError::Left)
 }
 
-/// Shows the output of a session until it ends. `in_line` is set while the last line is unfinished.
+/// What a session does on the screen.
+#[derive(Default)]
+struct Screen {
+    /// The last line is unfinished.
+    in_line: AtomicBool,
+    is_writing: AtomicBool,
+    /// The user has left: a write that has not started yet is skipped.
+    is_left: Arc<AtomicBool>,
+}
+
+/// Shows the output of a session until it ends or, after the user has left, until the current write ends.
 async fn show(
     mut output: SessionStream,
     terminal: Arc<dyn Terminal>,
     raw: bool,
-    in_line: &AtomicBool,
+    screen: &Screen,
 ) -> Result<i32, JoinError> {
     while let Some(piece) = output.next().await {
         let (stream, data) = match piece? {
@@ -114,12 +130,23 @@ async fn show(
             SessionOutput::Stdout(data) => (Stream::Stdout, data),
             SessionOutput::Stderr(data) => (Stream::Stderr, data),
         };
-        in_line.store(data.last().is_some_and(|last| *last != b'\n'), Ordering::Relaxed);
-        let terminal = Arc::clone(&terminal);
+        let in_line = data.last().is_some_and(|last| *last != b'\n');
+        screen.is_writing.store(true, Ordering::Relaxed);
+        let (terminal, is_left) = (Arc::clone(&terminal), Arc::clone(&screen.is_left));
+        let write = move || match is_left.load(Ordering::Relaxed) {
+            true => Ok(false),
+            false => terminal.write(stream, raw, &data).map(|()| true),
+        };
         // A pipe that is not read must not block typed input.
-        let written = tokio::task::spawn_blocking(move || terminal.write(stream, raw, &data)).await;
+        let written = tokio::task::spawn_blocking(write).await;
+        screen.is_writing.store(false, Ordering::Relaxed);
         let written = written.unwrap_or_else(|_| Err(io::Error::other("writing was cancelled")));
-        written.map_err(|error| JoinError::Output(error.into()))?;
+        if written.map_err(|error| JoinError::Output(error.into()))? {
+            screen.in_line.store(in_line, Ordering::Relaxed);
+        }
+        if screen.is_left.load(Ordering::Relaxed) {
+            return Err(JoinError::Left);
+        }
     }
     let message = "the session ended without an exit code".to_owned();
     Err(ApiError::new(ErrorCode::Unreachable, message).into())

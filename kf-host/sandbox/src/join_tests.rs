@@ -200,6 +200,104 @@ async fn user_leaves_session_that_reads_no_keys() {
     }
 }
 
+/// Otherwise output would follow kf's last message, and set modes of the terminal again.
+#[test]
+fn output_is_not_written_after_user_has_left() {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
+    let terminal = Arc::new(Recorded { typed: Mutex::new(vec![b"~.".to_vec()]), ..Recorded::default() });
+    runtime.block_on(async {
+        // The only thread that could write is busy until the user has left.
+        let (left, busy) = std::sync::mpsc::channel::<()>();
+        let busy = tokio::task::spawn_blocking(move || busy.recv().unwrap_err());
+        tokio::time::pause();
+        let time = async {
+            loop {
+                tokio::time::advance(WRITE_TIMEOUT).await;
+            }
+        };
+        tokio::select! {
+            ended = joined_to_unresponsive(&terminal, TTY) => assert!(matches!(ended, Err(JoinError::Left))),
+            _ = time => {}
+        }
+        drop(left);
+        busy.await.unwrap();
+        // Blocking tasks run in order.
+        tokio::task::spawn_blocking(|| ()).await.unwrap();
+    });
+    assert_eq!(*terminal.written.lock().unwrap(), []);
+}
+
+/// A terminal whose writes end only once its keys are no longer read.
+#[derive(Default)]
+struct Slow {
+    is_writing: Arc<tokio::sync::Notify>,
+    is_left: Arc<(Mutex<bool>, std::sync::Condvar)>,
+    events: Arc<Mutex<Vec<&'static str>>>,
+}
+
+struct Dropped<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for Dropped<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+impl Terminal for Slow {
+    fn is_interactive(&self) -> bool {
+        true
+    }
+
+    fn size(&self) -> Option<TerminalSize> {
+        None
+    }
+
+    fn raw(&self) -> io::Result<Box<dyn Send>> {
+        let events = Arc::clone(&self.events);
+        Ok(Box::new(Dropped(move || events.lock().unwrap().push("restored"))))
+    }
+
+    fn input(&self) -> io::Result<Input> {
+        let (is_writing, is_left) = (Arc::clone(&self.is_writing), Arc::clone(&self.is_left));
+        let typed = stream::once(async move {
+            is_writing.notified().await;
+            Ok(b"~.".to_vec())
+        });
+        let held = Dropped(move || {
+            *is_left.0.lock().unwrap() = true;
+            is_left.1.notify_all();
+        });
+        Ok(Input { chunks: typed.boxed(), held: Box::new(held) })
+    }
+
+    fn write(&self, _: Stream, _: bool, data: &[u8]) -> io::Result<()> {
+        if data != b"\r\n" {
+            self.is_writing.notify_one();
+            let (is_left, changed) = &*self.is_left;
+            drop(changed.wait_while(is_left.lock().unwrap(), |is_left| !*is_left).unwrap());
+        }
+        self.events.lock().unwrap().push(if data == b"\r\n" { "ended line" } else { "wrote" });
+        Ok(())
+    }
+
+    fn open_page(&self, _: &str) -> bool {
+        false
+    }
+}
+
+#[tokio::test]
+async fn terminal_is_restored_after_current_write() {
+    let slow = Arc::new(Slow::default());
+    let (input, _received) = tokio::sync::mpsc::channel(1);
+    let output = stream::repeat_with(|| out("Password: "));
+    let session = Session { output: output.boxed(), input: Arc::new(Received(input)) };
+    let output = SharedOutput::new(Box::new(Silent), &Limits::default());
+    let left = join(session, Arc::clone(&slow) as Arc<dyn Terminal>, TTY, &output).await;
+    assert!(matches!(left, Err(JoinError::Left)));
+    assert_eq!(*slow.events.lock().unwrap(), ["wrote", "ended line", "restored"]);
+}
+
 /// A container can make the terminal send replies, which are never read.
 #[tokio::test]
 async fn user_leaves_session_that_floods_input() {
