@@ -55,7 +55,7 @@ fn add_without_terminal_is_refused() {
     What it creates or changes runs containers: through them it can use every secret
     and service account of the namespace.
     error: not a terminal: refusing to add train without confirmation
-    hint: kf command add train@0.1.0 --accept [DIGEST]
+    hint: kf command add kubeflow/train@0.1.0 --accept [DIGEST]
     ");
     assert_eq!(home.run(["train", "x"]).code, Some(5));
 }
@@ -106,7 +106,7 @@ fn add_selects_requested_version() {
     ----- stdout -----
     ----- stderr -----
     error: no version of hello matches ^9
-    hint: kf command add hello@0.1.0
+    hint: kf command add kubeflow/hello@0.1.0
     ");
     kf_snapshot!(home.run_unchanged(["command", "add", "hello@latest"]), @r#"
     exit: 2
@@ -161,7 +161,7 @@ fn add_of_several_reports_each_result() {
     What it creates or changes runs containers: through them it can use every secret
     and service account of the namespace.
     error: not a terminal: refusing to add train without confirmation
-    hint: kf command add train@0.1.0 --accept [DIGEST]
+    hint: kf command add kubeflow/train@0.1.0 --accept [DIGEST]
     ");
     home.run(["hello"]).success();
     assert_eq!(home.run(["train", "--help"]).code, Some(5));
@@ -190,7 +190,7 @@ fn add_of_several_shows_combined_rights() {
     Commands in a pod can use what the pod can: its service account, secrets and
     volumes.
     error: not a terminal: refusing to add logs and run without confirmation
-    hint: kf command add logs@0.1.0 run@0.1.0 --accept [DIGEST]
+    hint: kf command add kubeflow/logs@0.1.0 kubeflow/run@0.1.0 --accept [DIGEST]
     ");
     assert_eq!(home.run(["logs", "--help"]).code, Some(5));
     // The digest for both accepts neither one alone nor both and a third.
@@ -398,8 +398,22 @@ fn name_in_two_registries_is_ambiguous() {
     ----- stdout -----
     ----- stderr -----
     error: hello exists in several registries: kubeflow, lab
-    hint: kf command add kubeflow/hello
+    hint: name the registry: kubeflow/hello
     ");
+    let refused = home.run_unchanged(["command", "add", "hello@0.1.0"]).code(2);
+    assert!(
+        refused.stderr.ends_with("hint: name the registry: kubeflow/hello@0.1.0\n"),
+        "{}",
+        refused.transcript()
+    );
+    let row = home.run(["command", "list", "--available"]).success().row("hello");
+    assert!(row.ends_with(": kf command add lab/hello"), "{row}");
+    let described = home.run(["command", "describe", "lab/hello@0.1.0"]).success();
+    assert!(
+        described.stdout.contains("Installed  no: kf command add lab/hello@0.1.0\n"),
+        "{}",
+        described.transcript()
+    );
     home.run(["command", "add", "lab/hello"]).success();
     // The name now belongs to that registry.
     kf_snapshot!(home.run_unchanged(["command", "add", "kubeflow/hello"]), @"
@@ -506,7 +520,7 @@ fn upgrade_asks_only_for_new_rights() {
     Your rights were not checked: no kubeconfig: [HOME]/.kube/config does not exist
       + read                      pods
     error: `--yes` does not accept new rights: refusing to upgrade hello and let it read pods
-    hint: kf command add hello@0.3.0 --accept [DIGEST]
+    hint: kf command add kubeflow/hello@0.3.0 --accept [DIGEST]
     ");
     home.run(registry::hinted(&refused)).success();
     assert!(home.run(["command", "list"]).success().stdout.contains("0.3.0"));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::common::registry::{self, location, publish_hello, published, set_up};
-use crate::common::{Home, Ran};
+use crate::common::{Home, Ran, output_of};
 use crate::kf_snapshot;
 
 /// A home with the registry set up at an address that does not answer.
@@ -33,6 +33,21 @@ fn export(names: &[&str]) -> (TempDir, PathBuf) {
     let (dir, stick) = stick();
     Home::with_commands(names).run(["command", "export", &stick.display().to_string()]).success();
     (dir, stick)
+}
+
+#[test]
+fn hint_with_folder_works_in_shell() {
+    let home = Home::with_commands(&["train"]);
+    let folder = home.path().join("my stick");
+    let exported = home.run(["command", "export", "my stick", "train"]).success();
+    let line = "on the other machine: kf command import 'my stick'\n";
+    assert!(exported.stderr.ends_with(line), "{}", exported.transcript());
+    let other = closed_site(published());
+    fs_err::rename(folder, other.path().join("my stick")).unwrap();
+    let refused = other.run(["command", "import", "my stick", "train@>=0.1"]).code(8);
+    let line = refused.stderr.lines().find_map(|line| line.strip_prefix("hint: ")).unwrap();
+    let pasted = Ran::of(&output_of(&mut other.shell(line)), other.path()).success();
+    assert_eq!(pasted.stdout, "Added train 0.1.0\n");
 }
 
 #[test]
@@ -122,7 +137,7 @@ fn command_that_was_not_exported_is_named() {
     ----- stdout -----
     ----- stderr -----
     error: train 0.1.0 is not in the export [STICK]
-    hint: where the registry is reachable: kf command export DIR train@0.1.0
+    hint: where the registry is reachable: kf command export DIR kubeflow/train@0.1.0
     ");
     kf_snapshot!(run(&other, &folder, &["command", "import", &path, "helo"]), @"
     exit: 5
@@ -171,7 +186,7 @@ fn export_needs_empty_folder_and_installed_commands() {
     ----- stdout -----
     ----- stderr -----
     error: no version of hello matches ^7
-    hint: kf command add hello@0.1.0
+    hint: kf command add kubeflow/hello@0.1.0
     ");
     assert_eq!(fs_err::read_dir(&folder).unwrap().count(), 0);
     kf_snapshot!(run(&Home::with_commands(&[]), &folder, &["command", "export", &path]), @"
@@ -291,7 +306,7 @@ fn tampered_export_is_refused_and_changes_nothing() {
     ----- stdout -----
     ----- stderr -----
     error: hello 0.1.0 is not in the export [STICK]
-    hint: where the registry is reachable: kf command export DIR hello@0.1.0
+    hint: where the registry is reachable: kf command export DIR kubeflow/hello@0.1.0
     ");
     fs_err::rename(&aside, &wasm).unwrap();
     // A pipe would block, and a device never end.

@@ -207,7 +207,7 @@ fn argument_that_becomes_a_file_needs_consent() {
     hello 0.1.0 → 0.2.0 by kubeflow ([SIZE], sha256 [DIGEST])
     It may read the file that you pass as word 1.
     error: `--yes` does not accept new rights: refusing to upgrade hello and let it read the file that you pass as word 1
-    hint: kf command add hello@0.2.0 --accept [DIGEST]
+    hint: kf command add kubeflow/hello@0.2.0 --accept [DIGEST]
     ");
     // Adding it as a new command needs consent too.
     let fresh = Home::empty();
@@ -261,7 +261,7 @@ fn another_signer_needs_consent() {
     hello 0.1.0 → 0.2.0 by mallory ([SIZE], sha256 [DIGEST])
     warning: hello is now signed by mallory; the installed version is signed by kubeflow
     error: `--yes` does not accept new rights: refusing to upgrade hello, now signed by mallory instead of kubeflow
-    hint: kf command add hello@0.2.0 --accept [DIGEST]
+    hint: kf command add kubeflow/hello@0.2.0 --accept [DIGEST]
     ");
     home.run_unchanged(["command", "add", "hello"]).code(8);
     home.run(registry::hinted(&refused)).success();
@@ -287,7 +287,7 @@ fn yanked_version_is_downgraded_only_by_explicit_version() {
     ----- stdout -----
     ----- stderr -----
     error: refusing to downgrade hello from 0.2.0 (yanked by its registry) to 0.1.0
-    hint: kf command add hello@0.1.0
+    hint: kf command add kubeflow/hello@0.1.0
     ");
     for words in [&["command", "add", "hello@0"][..], &["command", "add", "kubeflow/hello"]] {
         home.run_unchanged(words).code(8);

@@ -61,7 +61,7 @@ fn registry_lives_through_growing_rights_stolen_key_and_root_rotation() {
       + hello --loud
       + hello NAME
     ----- stderr -----
-    next: `kf registry publish handed-in`
+    next: `kf registry publish handed-in --index index`
     ");
     registry.publish("handed-in").success();
     // A command that may choose the namespace reads the kubeconfig, and connects to nothing.
@@ -117,7 +117,7 @@ fn registry_lives_through_growing_rights_stolen_key_and_root_rotation() {
     hello 0.1.0 → 0.2.0 by alice ([SIZE], sha256 [DIGEST])
     It may change which namespace later commands use.
     error: not a terminal: refusing to upgrade hello and let it change which namespace later commands use without confirmation
-    hint: kf command add hello@0.2.0 --accept [DIGEST]
+    hint: kf command add team/hello@0.2.0 --accept [DIGEST]
     ");
     registry.run(user, &format!("kf {}", registry::hinted(&refused).join(" "))).success();
     registry.run(user, "kf hello").success();

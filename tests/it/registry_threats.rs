@@ -466,7 +466,7 @@ fn t14_upgrade_with_more_rights_is_refused_without_consent() {
       + read                      secrets (dangerous)
     Dangerous: secrets hold credentials.
     error: not a terminal: refusing to upgrade hello and let it read secrets without confirmation
-    hint: kf command add hello@0.2.0 --accept [DIGEST]
+    hint: kf command add lab/hello@0.2.0 --accept [DIGEST]
     ");
     assert_eq!(lab.home.run(["hello", "Ada"]).success().stdout, "hello Ada\n");
 }

@@ -357,7 +357,7 @@ fn edited_receipt_grants_nothing() {
       requested by lying-manifest ✓
       allowed by registry         ✓
       accepted by you             ✗ you have not accepted this right for this version
-    hint: kf command remove lying-manifest && kf command add lying-manifest@0.1.0
+    hint: kf command remove lying-manifest && kf command add kubeflow/lying-manifest@0.1.0
     ");
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use kf_core::abi::is_supported;
-use kf_core::{Failure, Kind, PluginName, RegistryId};
+use kf_core::{Failure, Kind, PluginName, RegistryId, shell};
 use kf_registry::index::{Listed, Release, Request, Want};
 use kf_registry::mirror::{self, Choice, Copied};
 use kf_registry::registries::{self, Registry};
@@ -18,6 +18,7 @@ use kf_registry::transport::Url;
 use kf_registry::trust::Session;
 use semver::{Version, VersionReq};
 
+use crate::hints;
 use crate::install::{self, ADD_REGISTRY};
 use crate::installed::Commands;
 use crate::reporter::Reporter;
@@ -211,8 +212,9 @@ fn registry_with(commands: Commands<'_>, folder: &Path, ids: &[RegistryId]) -> R
                 [one] => format!("it has another root than registry {one}"),
                 _ => "no registry on this machine has its root".to_owned(),
             };
+            let url = format!("file://{}", folder.display());
             Err(Failure::untrusted(format!("cannot verify {}: {what}", folder.display()))
-                .hint(format!("kf registry add NAME file://{} --root root.json", folder.display())))
+                .hint(format!("kf registry add NAME {} --root root.json", shell::word(&url))))
         }
     }
 }
@@ -270,8 +272,8 @@ pub fn find(
                 let resolved = view.resolve(name, want, &is_supported)?;
                 let what = format!("{name} {} is not in the export {}", resolved.version, folder.display());
                 return Err(Failure::not_found(what).hint(format!(
-                    "where the registry is reachable: kf command export DIR {name}@{}",
-                    resolved.version
+                    "where the registry is reachable: kf command export DIR {}",
+                    hints::release(&resolved)
                 )));
             }
         }

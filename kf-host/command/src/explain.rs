@@ -10,15 +10,16 @@ use kf_registry::index::Origin;
 use kf_registry::receipt::Receipt;
 
 use crate::cluster::block_on;
+use crate::hints::reinstall;
 use crate::refusal::{self, Who};
 use crate::run::ClusterRun;
 
 pub(crate) fn explain(receipt: &Receipt, cluster: &ClusterRun, refusal: &Refusal) -> Failure {
     let granters = granters(cluster, refusal);
-    let version = receipt.version.to_string();
+    let reinstall = reinstall(receipt);
     let who = Who {
         command: receipt.name.as_str(),
-        version: Some(&version),
+        reinstall: &reinstall,
         environment: cluster.namespace.as_str(),
         from_registry: !matches!(receipt.origin, Origin::Local { .. }),
         granters: &granters,

@@ -25,6 +25,7 @@ use semver::VersionReq;
 
 use crate::code;
 use crate::examine::{Bound, Examined, examine};
+use crate::hints;
 use crate::installed::{Commands, Installed, invalid_receipt};
 use crate::local;
 use crate::plan::{Change, New, Old, Plan, SignerChange};
@@ -101,13 +102,13 @@ impl<'a> Installer<'a> {
             }
             (Some(wanted), _) => wanted.clone(),
             (None, Some(Origin::Registry { registry, .. })) => registry.clone(),
-            (None, Some(Origin::BuiltIn { .. }) | None) => self.registry_with(name)?,
+            (None, Some(Origin::BuiltIn { .. }) | None) => self.registry_with(request)?,
         };
         let resolved = self.resolve_in(&registry, name, &request.want)?;
         match self.commands.named(name)?.answers {
             Some(old) if old.origin.is_built_in() => match is_upgrade(&old, &resolved) {
                 true => Ok(resolved),
-                false => Err(not_an_upgrade(&old, &format_args!("{registry}/{name}@{}", resolved.version))),
+                false => Err(not_an_upgrade(&old, &resolved)),
             },
             Some(old) if resolved.version < old.version && !request.names_older_than(&old.version) => {
                 Err(refused_downgrade(&old, &resolved))
@@ -120,7 +121,7 @@ impl<'a> Installer<'a> {
     pub fn resolve_replacement(&mut self, request: &Request) -> Result<Resolved, Failure> {
         let registry = match &request.registry {
             Some(registry) => registry.clone(),
-            None => self.registry_with(&request.name)?,
+            None => self.registry_with(request)?,
         };
         self.resolve_in(&registry, &request.name, &request.want)
     }
@@ -263,7 +264,7 @@ impl<'a> Installer<'a> {
             return Err(origin_is_fixed(name, &format_args!("from registry {registry}"), "registry"));
         }
         if let Some(built_in) = receipt.as_ref().filter(|receipt| receipt.origin.is_built_in()) {
-            return Err(not_an_upgrade(built_in, &path.display()));
+            return Err(not_an_upgrade(built_in, &fetched.resolved));
         }
         let prepared = self.examined(lock, old.as_ref(), fetched)?;
         Ok((prepared.plan.change != Change::Unchanged).then_some(prepared))
@@ -332,7 +333,8 @@ impl<'a> Installer<'a> {
     }
 
     /// The only registry that has the name; if several have it, the user has to name one.
-    fn registry_with(&mut self, name: &PluginName) -> Result<RegistryId, Failure> {
+    fn registry_with(&mut self, request: &Request) -> Result<RegistryId, Failure> {
+        let name = &request.name;
         let ids = registries::list(self.commands.home, self.commands.built_in)?;
         if ids.is_empty() {
             return Err(Failure::not_found("no registry configured").hint(ADD_REGISTRY));
@@ -353,8 +355,9 @@ impl<'a> Installer<'a> {
             },
             [first, ..] => {
                 let all = found.iter().map(RegistryId::as_str).collect::<Vec<_>>().join(", ");
+                let named = Request { registry: Some(first.clone()), ..request.clone() };
                 Err(Failure::usage(format!("{name} exists in several registries: {all}"))
-                    .hint(format!("kf command add {first}/{name}")))
+                    .hint(format!("name the registry: {}", hints::word(&named))))
             }
         }
     }
@@ -496,8 +499,9 @@ pub(crate) fn is_upgrade(built_in: &Receipt, offered: &Resolved) -> bool {
 }
 
 /// The failure for a release that does not upgrade the built-in command.
-fn not_an_upgrade(built_in: &Receipt, with: &dyn std::fmt::Display) -> Failure {
+fn not_an_upgrade(built_in: &Receipt, offered: &Resolved) -> Failure {
     let Receipt { name, version, .. } = built_in;
+    let with = hints::release(offered);
     Failure::untrusted(format!(
         "{name} {version} is built in: {with} is not a newer version by the same author"
     ))
@@ -513,7 +517,7 @@ fn refused_downgrade(old: &Receipt, offered: &Resolved) -> Failure {
         (false, None) => "installed",
     };
     Failure::untrusted(format!("refusing to downgrade {name} from {installed} ({why}) to {older}"))
-        .hint(format!("kf command add {name}@{older}"))
+        .hint(format!("kf command add {}", hints::release(offered)))
 }
 
 /// The failure for a request from another origin.

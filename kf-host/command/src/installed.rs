@@ -13,6 +13,7 @@ use kf_registry::built_in::{self, BuiltIns, Decision};
 use kf_registry::receipt::{self, Receipt};
 use kf_registry::{Error, replacement};
 
+use crate::hints::reinstall;
 use crate::rights::Rights;
 
 /// A command that can be started: its receipt and its command tree.
@@ -58,8 +59,7 @@ impl Installed {
 
 /// The failure for a receipt that was changed or cannot be parsed.
 pub(crate) fn invalid_receipt(receipt: &Receipt, why: &dyn std::fmt::Display) -> Failure {
-    Failure::untrusted(format!("invalid receipt of {}: {why}", receipt.name))
-        .hint(format!("kf command remove {0} && kf command add {0}", receipt.name))
+    Failure::untrusted(format!("invalid receipt of {}: {why}", receipt.name)).hint(reinstall(receipt))
 }
 
 /// The commands of one machine.

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 pub struct Who<'a> {
     /// The command as the user types it.
     pub command: &'a str,
-    /// Absent for a command from a file.
-    pub version: Option<&'a str>,
+    /// The command line to be asked for its rights again.
+    pub reinstall: &'a str,
     /// The namespace of the run.
     pub environment: &'a str,
     /// Whether a registry vouches for the command.
@@ -120,10 +120,7 @@ fn hint(refusal: &Refusal, who: Who<'_>) -> String {
             format!("ask an admin of the registry; `kf command describe {command}` shows the ceiling")
         }
         Layer::Registry => "publish the command in a registry whose admins allow it".to_owned(),
-        Layer::Consent => match who.version {
-            Some(version) => format!("kf command remove {command} && kf command add {command}@{version}"),
-            None => format!("kf command add {command}"),
-        },
+        Layer::Consent => who.reinstall.to_owned(),
         Layer::Run => "run without --read-only".to_owned(),
         Layer::Environment => match elsewhere(refusal, who) {
             Some(namespace) => format!("kf -n {namespace} {command} …"),
@@ -196,7 +193,7 @@ mod tests {
 
     const WHO: Who<'static> = Who {
         command: "train",
-        version: Some("1.4.0"),
+        reinstall: "kf command remove train && kf command add lab/train@1.4.0",
         environment: "team-a",
         from_registry: true,
         granters: &[],

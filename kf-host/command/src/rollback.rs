@@ -22,6 +22,7 @@ use kf_registry::{Error, built_in, replacement};
 
 use crate::code;
 use crate::examine::{Bound, examine};
+use crate::hints::add_again;
 use crate::installed::{Commands, Installed, Named, supersedes};
 use crate::reporter::Reporter;
 use crate::reserved::Reserved;
@@ -101,7 +102,7 @@ fn to_added(
     now: Timestamp,
 ) -> Result<Receipt, Failure> {
     let Receipt { name, version, .. } = &to;
-    let again = || format!("kf command add {name}@{version}");
+    let again = || add_again(&to);
     to.check_start().map_err(|blocked| Failure::from(blocked).hint(format!("kf command upgrade {name}")))?;
     if !is_supported(&to.abi) {
         return Err(Error::UnsupportedAbi {

@@ -26,6 +26,7 @@ use crate::code;
 use crate::examine::granted;
 use crate::explain::explain;
 use crate::grants;
+use crate::hints::reinstall;
 use crate::installed::Installed;
 use crate::reporter::Reporter;
 use crate::rights::Rights;
@@ -294,10 +295,9 @@ fn terminal(receipt: &Receipt, rights: &Rights) -> Result<(), ApiError> {
         (true, false, _) => {
             ("its registry no longer allows `terminal`".to_owned(), format!("kf command describe {name}"))
         }
-        (true, true, false) => (
-            "you have not accepted `terminal` for this version".to_owned(),
-            format!("kf command remove {name} && kf command add {name}@{}", receipt.version),
-        ),
+        (true, true, false) => {
+            ("you have not accepted `terminal` for this version".to_owned(), reinstall(receipt))
+        }
     };
     let message = format!("{name} is not allowed to use your terminal or stdin: {why}");
     Err(ApiError { hint: Some(hint), ..ApiError::new(ErrorCode::Forbidden, message) })

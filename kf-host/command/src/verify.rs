@@ -18,6 +18,7 @@ use kf_registry::{Error, registries, replacement};
 use semver::Version;
 
 use crate::code;
+use crate::hints::add_again;
 use crate::installed::{Commands, Installed};
 use crate::rollback::stored;
 
@@ -220,15 +221,5 @@ fn differs(receipt: &Receipt, registry: &RegistryId, listed: Option<&Listed>) ->
             Some(Problem::new(format!("blocked by registry {registry}: {reason}"), upgrade()))
         }
         _ => None,
-    }
-}
-
-/// The command line that stores an installed command again.
-fn add_again(receipt: &Receipt) -> String {
-    let Receipt { name, version, origin, .. } = receipt;
-    match origin {
-        Origin::Registry { registry, .. } => format!("kf command add {registry}/{name}@{version}"),
-        Origin::Local { path } => format!("kf command add {}", path.display()),
-        Origin::BuiltIn { .. } => format!("kf command add {name}"),
     }
 }

@@ -24,6 +24,7 @@ pub mod pod_http;
 pub mod request;
 pub mod selection;
 pub mod selectors;
+pub mod shell;
 pub mod size;
 pub mod terminal;
 pub mod text;

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use kf_core::format::FormatError;
-use kf_core::{Failure, Kind};
+use kf_core::{Failure, Kind, shell};
 
 use crate::trusted::Unsafe;
 
@@ -58,9 +58,9 @@ impl Error {
             },
             Self::UnsafePath { path, reason } => match reason {
                 Unsafe::Writable(_) => {
-                    format!("chmod go-w {}, or set KF_HOME to another folder that you own", path.display())
+                    format!("chmod go-w {}, or set KF_HOME to another folder that you own", shell::path(path))
                 }
-                Unsafe::Readable(_) => format!("chmod go= {}", path.display()),
+                Unsafe::Readable(_) => format!("chmod go= {}", shell::path(path)),
                 Unsafe::Owner(_) if rustix::process::geteuid().is_root() => {
                     format!("under sudo, use sudo -H; otherwise check who created {}", path.display())
                 }

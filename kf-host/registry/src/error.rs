@@ -100,7 +100,7 @@ pub enum Error {
     UnknownCollection { registry: RegistryId, name: CollectionName, known: Vec<CollectionName> },
 
     #[error("no version of {name} matches {wanted}")]
-    NoVersion { name: PluginName, wanted: String, available: Vec<semver::Version> },
+    NoVersion { registry: RegistryId, name: PluginName, wanted: String, available: Vec<semver::Version> },
 
     #[error("{name} {version} needs ABI {abi}, which this kf does not support")]
     UnsupportedAbi { name: PluginName, version: semver::Version, abi: semver::Version },

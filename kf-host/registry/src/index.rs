@@ -173,6 +173,11 @@ impl Request {
         Ok(Self { registry, name: PluginName::parse(name)?, want })
     }
 
+    /// A request for exactly this release.
+    pub fn exact(registry: RegistryId, name: PluginName, version: Version) -> Self {
+        Self { registry: Some(registry), name, want: Want::Exact(version) }
+    }
+
     /// Whether the installed command satisfies the request.
     pub fn is_met_by(&self, origin: &Origin, version: &Version) -> bool {
         let registry = self.registry.is_none() || self.registry.as_ref() == origin.registry();
@@ -185,6 +190,19 @@ impl Request {
         match &self.want {
             Want::Exact(wanted) => wanted < installed,
             Want::Newest(req) => *req != VersionReq::STAR && !req.matches(installed),
+        }
+    }
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(registry) = &self.registry {
+            write!(f, "{registry}/")?;
+        }
+        self.name.fmt(f)?;
+        match &self.want {
+            Want::Newest(req) if *req == VersionReq::STAR => Ok(()),
+            want => write!(f, "@{want}"),
         }
     }
 }
@@ -362,6 +380,7 @@ impl View {
                 },
             },
             None => Error::NoVersion {
+                registry: self.registry.clone(),
                 name: name.clone(),
                 wanted: want.to_string(),
                 available: releases().filter(|r| !r.yanked).map(|r| r.version.clone()).collect(),

@@ -1,6 +1,7 @@
 //! Adds or upgrades several commands with one screen and one confirmation.
 
 use kf_command::consent::{self, Question};
+use kf_command::hints;
 use kf_command::install::{Installer, Prepared};
 use kf_command::plan::{Change, SignerChange};
 use kf_command::rights::{Rights, in_brief};
@@ -111,7 +112,8 @@ fn confirm_all(app: &App, together: &[Prepared], given: &AnswerArgs) -> Result<(
             format!("upgrade {names} and let them {}", in_brief(&growth, &paths))
         }
     };
-    let words: Vec<String> = together.iter().map(plan::add_argument).collect();
+    let words: Vec<String> =
+        together.iter().map(|prepared| hints::release(&prepared.fetched.resolved)).collect();
     let add = || format!("kf command add {}", words.join(" "));
     let retry = given.retry.clone().unwrap_or_else(add);
     let digest = consent::of_all(together.iter().map(|prepared| prepared.plan.consent));

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use kf_command::consent::{Answer, Answers, Question};
+use kf_command::hints;
 use kf_command::install::{Installer, Prepared};
 use kf_command::plan::{Change, Plan, SignerChange};
 use kf_command::rights::in_brief;
@@ -48,7 +49,7 @@ pub fn confirm_and_install(
     prepared: &Prepared,
     answer: &AnswerArgs,
 ) -> Result<Receipt> {
-    let add = || format!("kf command add {}", add_argument(prepared));
+    let add = || format!("kf command add {}", hints::release(&prepared.fetched.resolved));
     let retry = answer.retry.clone().unwrap_or_else(add);
     confirm_and_install_with(app, installer, prepared, answer, &retry)
 }
@@ -162,15 +163,6 @@ pub fn ask(app: &App, question: &Question<'_>, given: &AnswerArgs) -> Result<()>
         Answer::Given => Ok(()),
         Answer::Ask if confirm(&app.ui, &format!("{}?", capitalised(question.action))) => Ok(()),
         Answer::Ask => Err(question.declined()),
-    }
-}
-
-/// The argument of `kf command add` for exactly this version.
-pub fn add_argument(prepared: &Prepared) -> String {
-    let Resolved { name, version, origin, .. } = &prepared.fetched.resolved;
-    match origin {
-        Origin::Local { path } => path.display().to_string(),
-        Origin::Registry { .. } | Origin::BuiltIn { .. } => format!("{name}@{version}"),
     }
 }
 

@@ -193,7 +193,12 @@ mod tests {
             Error::TimedOut { registry: registry(), reason: text() },
             Error::Untrusted { registry: registry(), reason: text() },
             Error::UnknownPlugin { registry: registry(), name: name(), nearest: vec![text()] },
-            Error::NoVersion { name: name(), wanted: text(), available: vec!["1.2.3".parse().unwrap()] },
+            Error::NoVersion {
+                registry: registry(),
+                name: name(),
+                wanted: text(),
+                available: vec!["1.2.3".parse().unwrap()],
+            },
             Error::Blocked {
                 registry: Some(registry()),
                 name: name(),

@@ -2,6 +2,7 @@ use clap::Args;
 use clap_complete::ArgValueCompleter;
 use jiff::Timestamp;
 use kf_command::availability::own_rights;
+use kf_command::hints;
 use kf_command::installed::{Installed, Named};
 use kf_command::rights::{Rights, in_words};
 use kf_core::failure::Result;
@@ -69,7 +70,7 @@ pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
                 rights,
                 tree,
             };
-            show(app, &description, ceiling.as_deref())
+            show(app, &request, &description, ceiling.as_deref())
         }
         None => {
             let mut installer = plan::installer(app);
@@ -90,12 +91,12 @@ pub fn run(app: &App, args: &DescribeArgs) -> Result<()> {
                 tree: examined.tree,
                 installed: None,
             };
-            show(app, &description, None)
+            show(app, &request, &description, None)
         }
     }
 }
 
-fn show(app: &App, description: &Description, ceiling: Option<&str>) -> Result<()> {
+fn show(app: &App, request: &Request, description: &Description, ceiling: Option<&str>) -> Result<()> {
     let Description { name, version, summary, origin, other, digest, rights, tree, installed } = description;
     let rules = &rights.rules;
     let paths = PathArguments::of(tree);
@@ -114,7 +115,7 @@ fn show(app: &App, description: &Description, ceiling: Option<&str>) -> Result<(
     };
     let signer = owner.map_or_else(|| "none".to_owned(), |owner| format!("{owner} ({})", keyids.join(", ")));
     let since = match (installed, origin) {
-        (None, _) => format!("no: kf command add {name}"),
+        (None, _) => format!("no: kf command add {}", hints::word(request)),
         (Some(_), Origin::BuiltIn { .. }) => format!("with kf {}", env!("CARGO_PKG_VERSION")),
         (Some(at), _) => format!("{at:.0}"),
     };

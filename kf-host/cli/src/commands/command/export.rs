@@ -3,9 +3,9 @@ use std::path::PathBuf;
 use clap::Args;
 use clap_complete::ArgValueCompleter;
 use kf_command::carry::{self, Exported};
-use kf_core::RegistryId;
 use kf_core::failure::Result;
 use kf_core::size::Decimal;
+use kf_core::{RegistryId, shell};
 use kf_registry::index::Request;
 
 use crate::app::App;
@@ -50,13 +50,12 @@ pub fn run(app: &App, args: &ExportArgs) -> Result<()> {
             app.ui.data_line(&format!("Exported {name} {version}"))?;
         }
     }
-    let folder = args.folder.display();
     app.ui.note(&format!(
         "{} files, {}, valid until {}",
         copied.files,
         Decimal(copied.bytes),
         copied.expires
     ));
-    app.ui.note(&format!("on the other machine: kf command import {folder}"));
+    app.ui.note(&format!("on the other machine: kf command import {}", shell::path(&args.folder)));
     Ok(())
 }

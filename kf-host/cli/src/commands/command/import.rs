@@ -2,8 +2,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use kf_command::carry::{self, Found};
-use kf_core::RegistryId;
 use kf_core::failure::Result;
+use kf_core::{RegistryId, shell};
 use kf_registry::index::Request;
 
 use crate::app::App;
@@ -61,8 +61,8 @@ pub fn run(app: &App, args: &ImportArgs) -> Result<()> {
 
 /// The command line without answers.
 fn retry(args: &ImportArgs) -> String {
-    let mut line = format!("kf command import {}", args.folder.display());
-    args.names.iter().for_each(|name| line.push_str(&format!(" {name}")));
+    let mut line = format!("kf command import {}", shell::path(&args.folder));
+    args.names.iter().for_each(|name| line.push_str(&format!(" {}", shell::word(name))));
     if let Some(registry) = &args.registry {
         line.push_str(&format!(" --registry {registry}"));
     }

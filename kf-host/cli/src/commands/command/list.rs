@@ -117,11 +117,13 @@ struct Offer<'a> {
     owner: Option<&'a AuthorId>,
     sha256: Digest,
     about: &'a str,
+    /// The argument of `kf command add`.
+    argument: String,
 }
 
 impl Offer<'_> {
     fn row(&self) -> Row {
-        let Self { name, version, source, owner, sha256, about } = self;
+        let Self { name, version, source, owner, sha256, about, argument } = self;
         let object = json!({
             "name": name, "version": version, "source": source, "owner": owner, "sha256": sha256,
             "installed": false, "about": about, "here": "not installed",
@@ -131,7 +133,7 @@ impl Offer<'_> {
             version.to_string().into(),
             (*source).into(),
             Cell::toned("not installed", Tone::Faint),
-            format!("{about}: kf command add {name}").into(),
+            format!("{about}: kf command add {argument}").into(),
         ];
         Row { cells, object: object.into(), name: format!("command/{name}") }
     }
@@ -146,6 +148,7 @@ fn disabled(receipt: &Receipt) -> Row {
         owner: receipt.origin.owner(),
         sha256: receipt.program_digest(),
         about: &receipt.summary,
+        argument: receipt.name.to_string(),
     }
     .row()
 }
@@ -174,13 +177,18 @@ fn available(app: &App, commands: &[Listed]) -> Result<()> {
     for session in &sessions {
         for (name, listed) in &session.view().plugins {
             let Some(release) = listed.newest().filter(|_| !is_known(name)) else { continue };
+            let registry = &session.view().registry;
+            let is_ambiguous = sessions
+                .iter()
+                .any(|other| other.view().registry != *registry && other.view().plugins.contains_key(name));
             let offer = Offer {
                 name,
                 version: release.version.to_string(),
-                source: session.view().registry.as_str(),
+                source: registry.as_str(),
                 owner: Some(&listed.entry.owner),
                 sha256: release.parts.program().sha256,
                 about: &listed.entry.summary,
+                argument: if is_ambiguous { format!("{registry}/{name}") } else { name.to_string() },
             };
             rows.insert(name.clone(), offer.row());
         }

@@ -1,5 +1,6 @@
 use clap::Args;
 use clap_complete::ArgValueCompleter;
+use kf_command::hints;
 use kf_command::install::Prepared;
 use kf_command::local;
 use kf_command::remove::{self, Restored};
@@ -115,10 +116,5 @@ fn replace_built_in(app: &App, name: &PluginName, wanted: &Target, args: &Replac
 
 /// The command line to retry with `--accept`.
 fn retry(prepared: &Prepared, args: &ReplaceArgs) -> String {
-    let word = plan::add_argument(prepared);
-    let word = match prepared.fetched.resolved.origin.registry() {
-        Some(registry) => format!("{registry}/{word}"),
-        None => word,
-    };
-    format!("kf command replace {} --with {word}", args.name)
+    format!("kf command replace {} --with {}", args.name, hints::release(&prepared.fetched.resolved))
 }

@@ -256,7 +256,7 @@ impl Cluster<'_> {
         let refusal = Refusal { layer: Layer::Rbac, rule, user: None };
         let who = Who {
             command: TRAIN,
-            version: None,
+            reinstall: "kf command add train",
             environment: self.settings.namespace.as_str(),
             from_registry: true,
             granters,

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use kf_cluster::kubeconfig::Settings;
+use kf_core::shell;
 use kf_home::trusted::{self, Unsafe};
 
 use super::check::{Check, State};
@@ -31,34 +32,11 @@ fn exposed(file: &Path) -> Option<(String, String)> {
     };
     let shown = path.display();
     let hint = match reason {
-        Unsafe::Readable(_) => format!("chmod go= {}", word(&path)),
-        Unsafe::Writable(_) => format!("chmod go-w {}", word(&path)),
+        Unsafe::Readable(_) => format!("chmod go= {}", shell::path(&path)),
+        Unsafe::Writable(_) => format!("chmod go-w {}", shell::path(&path)),
         Unsafe::Owner(_) => format!("check who created {shown}"),
         // For example a pipe, which the user chose.
         _ => return None,
     };
     Some((format!("{shown} is not private: {reason}"), hint))
-}
-
-/// A path, quoted as one shell word.
-fn word(path: &Path) -> String {
-    let path = path.display().to_string();
-    let is_plain = path.chars().all(|c| c.is_alphanumeric() || "-_./:@%+=,".contains(c));
-    if is_plain { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn path_in_hint_is_one_shell_word() {
-        for (path, shown) in [
-            ("/home/ada/.kube/config", "/home/ada/.kube/config"),
-            ("/home/ada l/$(id)", "'/home/ada l/$(id)'"),
-            ("/it's", "'/it'\\''s'"),
-        ] {
-            assert_eq!(word(Path::new(path)), shown);
-        }
-    }
 }

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use clap::Args;
 use kf_command::publish::differences;
 use kf_core::failure::{Failure, Result};
+use kf_core::shell;
 use kf_registry::publish::{
     self, AssembleInput, Examined, Grown, NewVersion, Published, RoleName, Signers, Staging,
 };
@@ -71,7 +72,8 @@ pub fn run(app: &App, args: &AcceptArgs) -> Result<()> {
         }
     }
     if approved {
-        app.ui.note(&format!("next: `kf registry publish {}`", args.staging.display()));
+        let (staging, folders) = (shell::path(&args.staging), args.folders.words());
+        app.ui.note(&format!("next: `kf registry publish {staging}{folders}`"));
     }
     Ok(())
 }
@@ -115,7 +117,7 @@ fn show(app: &App, new: &NewVersion) -> Result<()> {
 }
 
 fn unapproved(role: &RoleName, args: &AcceptArgs) -> Failure {
-    let staging = args.staging.display();
+    let staging = shell::path(&args.staging);
     Failure::untrusted(format!("refusing {role}: rights grow and the admins have not approved it"))
         .hint(format!("kf registry accept {staging} --approve-grants --key FILE{}", args.folders.words()))
 }

@@ -6,7 +6,7 @@ use kf_command::install;
 use kf_core::Kind;
 use kf_core::failure::{Failure, Result};
 use kf_core::text::counted;
-use kf_core::{Digest, RegistryId};
+use kf_core::{Digest, RegistryId, shell};
 use kf_home::files;
 use kf_registry::access::{MAX_CERTIFICATES_BYTES, token_variable};
 use kf_registry::registries::{self, Pin};
@@ -54,9 +54,8 @@ pub fn run(app: &App, args: &AddArgs) -> Result<()> {
         (None, None) => {
             let default = kf_built_in::built_ins().registry().filter(|default| default.id == id.as_str());
             let Some(default) = default else {
-                let urls = args.urls.join(" ");
                 return Err(Failure::usage("either `--root` or `--root-sha256` is required")
-                    .hint(format!("kf registry add {id} {urls} --root root.json")));
+                    .hint(with_root(&id, args)));
             };
             Pin::BuiltIn(default)
         }
@@ -97,6 +96,17 @@ pub fn run(app: &App, args: &AddArgs) -> Result<()> {
     }
     app.ui.note("`kf command list --available` shows what can be added");
     Ok(())
+}
+
+/// The command line with a root.
+fn with_root(id: &RegistryId, args: &AddArgs) -> String {
+    let mut line = format!("kf registry add {id}");
+    args.urls.iter().for_each(|url| line.push_str(&format!(" {}", shell::word(url))));
+    line.push_str(" --root root.json");
+    if let Some(file) = &args.ca_file {
+        line.push_str(&format!(" --ca-file {}", shell::path(file)));
+    }
+    line
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<u8>> {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use kf_core::failure::Result;
+use kf_core::shell;
 use kf_registry::source::Source;
 
 use crate::root_file::read_root;
@@ -27,7 +28,7 @@ impl IndexArgs {
 }
 
 fn flag(name: &str, path: &Path, default: &Path) -> String {
-    if path == default { String::new() } else { format!(" --{name} {}", path.display()) }
+    if path == default { String::new() } else { format!(" --{name} {}", shell::path(path)) }
 }
 
 /// A published registry, and the root that it is verified from.
@@ -95,7 +96,25 @@ impl PublishedArgs {
 
     /// The flags as words to type after others, unless they have their defaults.
     pub fn words(&self) -> String {
-        let root = self.root.as_ref().map(|root| format!(" --root {}", root.display()));
+        let root = self.root.as_ref().map(|root| format!(" --root {}", shell::path(root)));
         flag("published", &self.published, Path::new(PUBLISHED)) + &root.unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_words_of_a_shell() {
+        let folders = |index: &str, published: &str, root: Option<&str>| FolderArgs {
+            index: IndexArgs { index: index.into() },
+            published: PublishedArgs { published: published.into(), root: root.map(PathBuf::from) },
+        };
+        assert_eq!(folders(INDEX, PUBLISHED, None).words(), "");
+        assert_eq!(
+            folders("our index", "/srv/$kf", Some("root's.json")).words(),
+            " --index 'our index' --published '/srv/$kf' --root \"root's.json\""
+        );
     }
 }

@@ -3,9 +3,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use kf_command::consent::Question;
-use kf_core::Digest;
 use kf_core::failure::{Failure, Result};
 use kf_core::text::counted;
+use kf_core::{Digest, shell};
 use kf_registry::publish::{Review, RoleName, Signers, SigningKey, Staging};
 
 use super::folders::FolderArgs;
@@ -66,7 +66,7 @@ pub fn run(app: &App, args: &SignArgs) -> Result<()> {
     if complete {
         app.ui.note(&format!(
             "all signatures are there; next: `kf registry publish {}` where the online keys are",
-            args.staging.display()
+            shell::path(&args.staging)
         ));
     }
     Ok(())
@@ -116,7 +116,8 @@ fn confirm(app: &App, args: &SignArgs, review: &Review) -> Result<()> {
 
 /// The command line without its answers.
 fn retry(args: &SignArgs) -> String {
-    let mut line = format!("kf registry sign {} --key {}", args.staging.display(), args.key.display());
+    let (staging, key) = (shell::path(&args.staging), shell::path(&args.key));
+    let mut line = format!("kf registry sign {staging} --key {key}");
     for role in &args.roles {
         line.push_str(&format!(" --role {role}"));
     }

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use kf_core::failure::{Failure, Result};
+use kf_core::shell;
 use kf_registry::publish::{self, Artifacts, RoleName, StageInput};
 use kf_registry::source::Source;
 
@@ -59,7 +60,8 @@ pub fn run(app: &App, args: &StageArgs) -> Result<()> {
     for role in &staged.roles {
         app.ui.data_line(&role.to_string())?;
     }
-    app.ui.note(&format!("next: `kf registry sign {}`", args.staging.display()));
+    let (staging, folders) = (shell::path(&args.staging), args.folders.words());
+    app.ui.note(&format!("next: `kf registry sign {staging}{folders}`"));
     Ok(())
 }
 
