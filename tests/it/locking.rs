@@ -363,7 +363,7 @@ fn missing_entry_and_missing_file_are_refused() {
     ----- stdout -----
     ----- stderr -----
     error: [PROJECT]/kf.lock pins kubeflow/hello@0.1.0, not hello@^2
-    hint: kf command lock hello@^2
+    hint: kf command lock hello@'^2'
     ");
     kf_snapshot!(locked.refused(&home, &["command", "add", "--locked", "./hello.wasm"]), @"
     exit: 2
@@ -376,7 +376,7 @@ fn missing_entry_and_missing_file_are_refused() {
     ----- stdout -----
     ----- stderr -----
     error: `--lockfile` requires `--locked` or `--frozen`
-    hint: kf command add --locked --lockfile kf.lock
+    hint: kf command add hello --locked --lockfile kf.lock
     ");
     let empty = tempfile::tempdir().unwrap();
     let ran = run_in(empty.path(), &home, &["command", "add", "--locked"]);
@@ -453,7 +453,75 @@ fn blocked_release_is_refused_and_yanked_one_warned_about() {
     ----- stdout -----
     ----- stderr -----
     error: hello 0.1.0 is blocked by registry kubeflow: it leaks
+    hint: kf command lock --remove hello
     ");
+    locked.run(&home, &["command", "lock", "--remove", "hello"]).success();
+}
+
+#[test]
+fn removed_command_is_no_longer_pinned() {
+    let locked = Locked::new("");
+    let home = locked.home();
+    registry::add(&home, "hello");
+    let pinned = locked.text();
+    for (words, expected) in [
+        (
+            &["hello", "train"][..],
+            "error: train is not in [PROJECT]/kf.lock\nhint: kf command lock --check\n",
+        ),
+        (&["hello@0.1.0"], "error: invalid command name `hello@0.1.0`"),
+        (&[], "required arguments were not provided"),
+        (&["hello", "--upgrade"], "cannot be used with"),
+        (&["--check"], "cannot be used with"),
+    ] {
+        let refused = locked.refused(&home, &[&["command", "lock", "--remove"], words].concat());
+        assert!(refused.stderr.contains(expected), "{words:?}: {}", refused.transcript());
+        assert_eq!(locked.text(), pinned, "{words:?}");
+    }
+    // Needs no registry, as one that is gone is a reason to remove its commands.
+    fs_err::remove_dir_all(locked.registry.path().join("published")).unwrap();
+    kf_snapshot!(locked.run(&home, &["command", "lock", "--remove", "hello", "hello"]), @"
+    exit: 0
+    ----- stdout -----
+    Unlocked hello 0.1.0
+    ----- stderr -----
+    wrote [PROJECT]/kf.lock
+    ");
+    assert!(locked.text().ends_with("\nformat = 1\n"), "{}", locked.text());
+    // It stays installed.
+    home.run(["hello"]).success();
+    let nowhere = tempfile::tempdir().unwrap();
+    let missing = run_in(nowhere.path(), &home, &["command", "lock", "--remove", "hello"]).code(5);
+    assert!(missing.stderr.contains("no kf.lock in"), "{}", missing.transcript());
+}
+
+#[test]
+fn hint_names_lock_file_as_typed_and_works_in_shell() {
+    let locked = Locked::new("");
+    let home = locked.home();
+    registry::add(&home, "hello");
+    let folder = home.path().join("my project");
+    fs_err::create_dir(&folder).unwrap();
+    let file = ["--lockfile", "my project/kf.lock"];
+    let run = |words: &[&str]| run_in(home.path(), &home, &[words, &file].concat());
+    let hinted = |ran: Ran| {
+        let line = ran.stderr.lines().find_map(|line| line.strip_prefix("hint: ")).unwrap().to_owned();
+        let pasted = Ran::of(&output_of(&mut home.shell(&line)), home.path());
+        (line, pasted)
+    };
+    let (line, pasted) = hinted(run(&["command", "lock", "--check"]).code(5));
+    assert_eq!(line, "kf command lock --lockfile 'my project/kf.lock'");
+    pasted.success();
+    run(&["command", "lock", "--check"]).success();
+    home.run(["command", "remove", "hello"]).success();
+    let (line, pasted) = hinted(run(&["command", "lock", "--check"]).code(1));
+    assert_eq!(line, "kf command add --locked --lockfile 'my project/kf.lock'");
+    pasted.success();
+    let (line, _) = hinted(run(&["command", "add", "--locked", "hello@>0.1.0"]).code(8));
+    assert_eq!(line, "kf command lock 'hello@>0.1.0' --lockfile 'my project/kf.lock'");
+    let (line, pasted) = hinted(run(&["command", "add", "hello@0.1"]).code(2));
+    assert_eq!(line, "kf command add hello@0.1 --locked --lockfile 'my project/kf.lock'");
+    pasted.success();
 }
 
 #[test]

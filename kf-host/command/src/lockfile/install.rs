@@ -9,6 +9,7 @@ use kf_registry::registries;
 use semver::Version;
 
 use super::{Entry, Found, PinnedRegistry};
+use crate::hints;
 use crate::install::{Installer, Prepared};
 use crate::installed::Commands;
 
@@ -32,30 +33,35 @@ pub fn select<'l>(
     found: &'l Found,
     requests: &[Request],
 ) -> Result<BTreeMap<&'l PluginName, &'l Entry>, Failure> {
-    let Found { path, lock } = found;
+    let Found { path, lock, .. } = found;
     if requests.is_empty() {
         return Ok(lock.commands.iter().collect());
     }
     let mut selected = BTreeMap::new();
-    for Request { registry, name, want } in requests {
+    for request in requests {
+        let Request { registry, name, want } = request;
+        let lock_it = || found.hint(&format!("kf command lock {}", hints::word(request)));
         let Some((name, entry)) = lock.commands.get_key_value(name) else {
-            return Err(Failure::not_found(format!("{name} is not in {}", path.display()))
-                .hint(format!("kf command lock {name}")));
+            return Err(not_pinned(name, path).hint(lock_it()));
         };
         let other_registry = registry.as_ref().is_some_and(|registry| *registry != entry.registry);
         if other_registry || !want.matches(&entry.version) {
-            let wanted = registry.as_ref().map(|registry| format!("{registry}/")).unwrap_or_default();
             return Err(Failure::untrusted(format!(
-                "{} pins {}/{name}@{}, not {wanted}{name}@{want}",
+                "{} pins {}/{name}@{}, not {request}",
                 path.display(),
                 entry.registry,
                 entry.version
             ))
-            .hint(format!("kf command lock {wanted}{name}@{want}")));
+            .hint(lock_it()));
         }
         selected.insert(name, entry);
     }
     Ok(selected)
+}
+
+/// The failure for a command that the file does not pin.
+pub(super) fn not_pinned(name: &PluginName, path: &Path) -> Failure {
+    Failure::not_found(format!("{name} is not in {}", path.display()))
 }
 
 /// Resolves, fetches and examines pinned commands. Nothing is installed, and nothing is prepared unless all of them match.
@@ -90,7 +96,7 @@ pub fn prepare(
         let want = Want::Exact(entry.version.clone());
         let request = Request { registry: Some(entry.registry.clone()), name: name.clone(), want };
         let offered = installer.resolve(&request)?;
-        check(name, entry, entry.offered_differs(&offered), &found.path)?;
+        check(name, entry, entry.offered_differs(&offered), found)?;
         resolved.push((name, entry, offered));
     }
     for (name, entry, offered) in resolved {
@@ -98,7 +104,7 @@ pub fn prepare(
             Some(prepared) => {
                 let plan = &prepared.plan;
                 let differs = entry.rights_differ(plan.consent, &plan.rights, &plan.paths);
-                check(name, entry, differs.into_iter().collect(), &found.path)?;
+                check(name, entry, differs.into_iter().collect(), found)?;
                 targets.push(Target::New(Box::new(prepared)));
             }
             None => {
@@ -107,7 +113,7 @@ pub fn prepare(
                     Some(is) => is.differs_from(entry),
                     None => vec![format!("it is {}", receipt.origin)],
                 };
-                check(name, entry, differs, &found.path)?;
+                check(name, entry, differs, found)?;
                 targets.push(Target::Installed {
                     name: name.clone(),
                     version: receipt.version,
@@ -149,15 +155,18 @@ pub(super) fn check_root(
     .hint("`kf registry list -o wide` shows the roots of this machine"))
 }
 
-fn check(name: &PluginName, entry: &Entry, differs: Vec<String>, path: &Path) -> Result<(), Failure> {
+fn check(name: &PluginName, entry: &Entry, differs: Vec<String>, found: &Found) -> Result<(), Failure> {
     if differs.is_empty() {
         return Ok(());
     }
     let Entry { registry, version, .. } = entry;
     Err(Failure::untrusted(format!(
         "{name} {version} does not match {}: {}",
-        path.display(),
+        found.path.display(),
         differs.join("; ")
     ))
-    .hint(format!("if the change is expected: kf command lock {registry}/{name} --upgrade")))
+    .hint(format!(
+        "if the change is expected: {}",
+        found.hint(&format!("kf command lock {registry}/{name} --upgrade"))
+    )))
 }

@@ -22,7 +22,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use kf_core::format::{self, Format, FormatError};
-use kf_core::{AuthorId, Digest, Failure, PluginName, RegistryId};
+use kf_core::{AuthorId, Digest, Failure, PluginName, RegistryId, shell};
 use kf_home::files;
 use kf_home::trusted::{self, Unsafe};
 use kf_registry::parts::Parts;
@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 
 pub use compare::{Installed, Status, compare};
 pub use install::{Target, prepare, select};
-pub use update::{Update, update};
+pub use update::{Update, remove, update};
 
 /// Its name in a project.
 pub const FILE_NAME: &str = "kf.lock";
@@ -113,7 +113,19 @@ impl Lockfile {
 #[derive(Clone, Debug)]
 pub struct Found {
     pub path: PathBuf,
+    /// Whether the command line named it; otherwise it is the nearest one.
+    pub is_named: bool,
     pub lock: Lockfile,
+}
+
+impl Found {
+    /// `command` with the flag that names this file, if it was named.
+    pub fn hint(&self, command: &str) -> String {
+        match self.is_named {
+            true => format!("{command} --lockfile {}", shell::path(&self.path)),
+            false => command.to_owned(),
+        }
+    }
 }
 
 /// Reads the nearest `kf.lock` in `directory` or above it; none if there is none.
@@ -133,7 +145,7 @@ pub fn find(directory: &Path) -> Result<Option<Found>, Failure> {
         if let Some(bytes) =
             trusted::read_unlinked(&path, MAX_BYTES).map_err(|error| not_safe(error, &path))?
         {
-            return Ok(Some(Found { lock: parse_bytes(&path, &bytes)?, path }));
+            return Ok(Some(Found { lock: parse_bytes(&path, &bytes)?, is_named: false, path }));
         }
     }
     Ok(None)
@@ -142,7 +154,7 @@ pub fn find(directory: &Path) -> Result<Option<Found>, Failure> {
 /// Reads the lock file that the user named, regardless of who wrote it; none if it does not exist.
 pub fn read(path: &Path) -> Result<Option<Found>, Failure> {
     let Some(bytes) = files::read_regular_file(path, MAX_BYTES)? else { return Ok(None) };
-    Ok(Some(Found { lock: parse_bytes(path, &bytes)?, path: path.to_owned() }))
+    Ok(Some(Found { lock: parse_bytes(path, &bytes)?, is_named: true, path: path.to_owned() }))
 }
 
 /// Writes a lock file, unless it has this content.
@@ -165,7 +177,7 @@ fn not_safe(error: kf_home::Error, path: &Path) -> Failure {
     match &error {
         kf_home::Error::UnsafePath { reason: Unsafe::Owner(_) | Unsafe::Writable(_), .. } => {
             Failure::untrusted(error.to_string())
-                .hint(format!("if you trust it, name it: --lockfile {}", path.display()))
+                .hint(format!("if you trust it, name it: --lockfile {}", shell::path(path)))
         }
         _ => error.into(),
     }

@@ -1,13 +1,15 @@
 //! Pinning what is installed, or what a registry offers.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use kf_core::tree::PathArguments;
-use kf_core::{Failure, PluginName};
+use kf_core::{Failure, Kind, PluginName};
 use kf_registry::index::{Request, Resolved, Want};
 use kf_registry::receipt::Receipt;
 use kf_registry::registries;
 use semver::VersionReq;
 
-use super::install::check_root;
+use super::install::{check_root, not_pinned};
 use super::{Entry, Found, Lockfile, PinnedRegistry};
 use crate::install::Installer;
 use crate::installed::Commands;
@@ -36,34 +38,51 @@ pub fn update(
     requests: &[Request],
     upgrade: bool,
 ) -> Result<Vec<Update>, Failure> {
-    let Found { path, lock } = found;
     let mut updates = Vec::new();
-    let all;
-    let requests = match requests.is_empty() {
-        true => {
-            all = default_requests(commands, lock)?;
-            all.as_slice()
-        }
-        false => requests,
-    };
-    for request in requests {
-        let old = lock.commands.get(&request.name).cloned();
-        let Some((new, yanked)) = pin(installer, commands, old.as_ref(), request, upgrade)? else { continue };
-        match lock.registries.get(&new.registry) {
-            Some(pinned) => check_root(commands, &new.registry, pinned, path)?,
+    let defaults = if requests.is_empty() { default_requests(commands, &found.lock)? } else { Vec::new() };
+    for request in requests.iter().chain(&defaults) {
+        let name = &request.name;
+        let old = found.lock.commands.get(name).cloned();
+        let pinned = pin(installer, commands, old.as_ref(), request, upgrade).map_err(|error| {
+            let is_offered = !matches!(error.kind(), Kind::NotFound | Kind::Untrusted);
+            match is_offered || old.is_none() || !requests.is_empty() {
+                true => error,
+                false => error.hint(found.hint(&format!("kf command lock --remove {name}"))),
+            }
+        })?;
+        let Some((new, yanked)) = pinned else { continue };
+        match found.lock.registries.get(&new.registry) {
+            Some(pinned) => check_root(commands, &new.registry, pinned, &found.path)?,
             None => {
                 let registry = registries::load(commands.home, commands.built_in, &new.registry)?;
                 let root_sha256 = registry.root_digest();
-                lock.registries.insert(new.registry.clone(), PinnedRegistry { root_sha256 });
+                found.lock.registries.insert(new.registry.clone(), PinnedRegistry { root_sha256 });
             }
         }
-        lock.commands.insert(request.name.clone(), new.clone());
+        found.lock.commands.insert(name.clone(), new.clone());
         if old.as_ref() != Some(&new) {
-            updates.push(Update { name: request.name.clone(), old, new, yanked });
+            updates.push(Update { name: name.clone(), old, new, yanked });
         }
     }
-    lock.prune();
+    found.lock.prune();
     Ok(updates)
+}
+
+/// Removes pinned commands, and the registries that no other command is from. Returns what was pinned.
+///
+/// # Errors
+///
+/// A command is not pinned. Nothing is then removed.
+pub fn remove(
+    found: &mut Found,
+    names: &BTreeSet<PluginName>,
+) -> Result<BTreeMap<PluginName, Entry>, Failure> {
+    if let Some(unknown) = names.iter().find(|name| !found.lock.commands.contains_key(name)) {
+        return Err(not_pinned(unknown, &found.path).hint(found.hint("kf command lock --check")));
+    }
+    let removed = found.lock.commands.extract_if(.., |name, _| names.contains(name)).collect();
+    found.lock.prune();
+    Ok(removed)
 }
 
 fn default_requests(commands: Commands<'_>, lock: &Lockfile) -> Result<Vec<Request>, Failure> {

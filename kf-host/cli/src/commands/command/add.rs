@@ -36,7 +36,7 @@ pub struct AddArgs {
 }
 
 pub fn run(app: &App, args: &AddArgs) -> Result<()> {
-    if args.locked.is_locked()? {
+    if args.locked.is_locked(&args.names)? {
         return locked::add(app, &args.locked, &args.names, &args.answer);
     }
     let mut installer = plan::installer(app);

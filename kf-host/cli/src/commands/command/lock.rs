@@ -1,6 +1,9 @@
+use std::collections::BTreeSet;
+
 use clap::Args;
 use clap_complete::ArgValueCompleter;
-use kf_command::lockfile::{self, FILE_NAME, Found, Lockfile, Status, Update};
+use kf_command::lockfile::{self, FILE_NAME, Found, Status, Update};
+use kf_core::PluginName;
 use kf_core::failure::{Failure, Result};
 use kf_core::ui::{Cell, Column, Row, Tone};
 use kf_registry::index::Request;
@@ -14,11 +17,12 @@ use crate::show::plan;
 /// Pin commands and their rights in kf.lock, for `kf command add --locked`
 ///
 /// Pins each command as it is installed, or else in the newest version. Updates the nearest kf.lock in this folder or
-/// above, or creates it here. Without a name, updates the commands that it pins; a new file pins all commands that are
-/// installed from a registry. Commit the file: a change of a version, a signer or a right shows in its difference.
+/// above, or creates it here. Without a name, updates the commands that it pins; a new or empty file pins all commands
+/// that are installed from a registry. A command stays pinned until --remove. Commit the file: a change of a version, a
+/// signer or a right shows in its difference.
 #[derive(Debug, Args)]
 pub struct LockArgs {
-    /// Commands to pin
+    /// Commands to pin, or to remove with --remove
     #[arg(value_name = "[REGISTRY/]NAME[@VERSION]", add = ArgValueCompleter::new(known::all))]
     names: Vec<String>,
 
@@ -26,8 +30,12 @@ pub struct LockArgs {
     #[arg(long)]
     upgrade: bool,
 
+    /// Remove the named commands from kf.lock; they stay installed
+    #[arg(long, requires = "names", conflicts_with = "upgrade")]
+    remove: bool,
+
     /// Only compare kf.lock with what is installed; exits with 1 if they differ
-    #[arg(long, conflicts_with_all = ["names", "upgrade"])]
+    #[arg(long, conflicts_with_all = ["names", "upgrade", "remove"])]
     check: bool,
 
     #[command(flatten)]
@@ -38,10 +46,13 @@ pub fn run(app: &App, args: &LockArgs) -> Result<()> {
     if args.check {
         return check(app, &args.file.require()?);
     }
+    if args.remove {
+        return remove(app, args);
+    }
     let requests = args.names.iter().map(|word| Request::parse(word)).collect::<Result<Vec<_>, _>>()?;
     let mut found = match args.file.find()? {
         Some(found) => found,
-        None => Found { path: args.file.place()?, lock: Lockfile::default() },
+        None => args.file.create()?,
     };
     let mut installer = plan::installer(app);
     let updates = lockfile::update(&mut installer, app.commands(), &mut found, &requests, args.upgrade)?;
@@ -51,6 +62,18 @@ pub fn run(app: &App, args: &LockArgs) -> Result<()> {
     }
     lockfile::write(&found.path, &found.lock)?;
     updates.iter().try_for_each(|update| show(app, update))?;
+    app.ui.note(&format!("wrote {}", found.path.display()));
+    Ok(())
+}
+
+fn remove(app: &App, args: &LockArgs) -> Result<()> {
+    let names = args.names.iter().map(PluginName::parse).collect::<Result<BTreeSet<_>, _>>()?;
+    let mut found = args.file.require()?;
+    let removed = lockfile::remove(&mut found, &names)?;
+    lockfile::write(&found.path, &found.lock)?;
+    for (name, entry) in removed {
+        app.ui.data_line(&format!("Unlocked {name} {}", entry.version))?;
+    }
     app.ui.note(&format!("wrote {}", found.path.display()));
     Ok(())
 }
@@ -107,7 +130,7 @@ fn check(app: &App, found: &Found) -> Result<()> {
         0 => Ok(()),
         differ => {
             Err(Failure::failed(format!("{differ} of {} commands differ from {FILE_NAME}", compared.len()))
-                .hint("kf command add --locked"))
+                .hint(found.hint("kf command add --locked")))
         }
     }
 }

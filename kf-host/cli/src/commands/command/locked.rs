@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use kf_command::lockfile::{self, Found, Target};
+use kf_command::lockfile::{self, Found, Lockfile, Target};
 use kf_core::failure::{Failure, Result};
+use kf_core::shell;
 use kf_registry::receipt::Receipt;
 
 use super::target;
@@ -51,7 +52,7 @@ impl FileArgs {
         }
         Err(match &self.lockfile {
             Some(path) => Failure::not_found(format!("{} does not exist", path.display()))
-                .hint(format!("kf command lock --lockfile {}", path.display())),
+                .hint(format!("kf command lock --lockfile {}", shell::path(path))),
             None => {
                 let directory = working_directory()?;
                 Failure::not_found(format!(
@@ -64,12 +65,13 @@ impl FileArgs {
         })
     }
 
-    /// Where a new lock file is written.
-    pub fn place(&self) -> Result<PathBuf> {
-        match &self.lockfile {
-            Some(path) => Ok(path.clone()),
-            None => Ok(working_directory()?.join(lockfile::FILE_NAME)),
-        }
+    /// A new lock file, which is not written yet.
+    pub fn create(&self) -> Result<Found> {
+        let path = match &self.lockfile {
+            Some(path) => path.clone(),
+            None => working_directory()?.join(lockfile::FILE_NAME),
+        };
+        Ok(Found { path, is_named: self.lockfile.is_some(), lock: Lockfile::default() })
     }
 }
 
@@ -79,12 +81,13 @@ fn working_directory() -> Result<PathBuf> {
 }
 
 impl LockedArgs {
-    /// Whether the lock file decides what is added.
-    pub fn is_locked(&self) -> Result<bool> {
+    /// Whether the lock file decides what is added; `names` are the commands to add.
+    pub fn is_locked(&self, names: &[String]) -> Result<bool> {
         let is_locked = self.locked || self.frozen;
         match &self.file.lockfile {
             Some(path) if !is_locked => {
-                let hint = format!("kf command add --locked --lockfile {}", path.display());
+                let names: String = names.iter().map(|name| format!(" {}", shell::word(name))).collect();
+                let hint = format!("kf command add{names} --locked --lockfile {}", shell::path(path));
                 Err(Failure::usage("`--lockfile` requires `--locked` or `--frozen`").hint(hint))
             }
             _ => Ok(is_locked),
