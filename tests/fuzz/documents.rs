@@ -1,7 +1,9 @@
-//! Manifests, command trees, indexes and requests: no I/O, and whatever is accepted can be written and read again.
+//! Manifests, command trees, indexes, lock files and requests: no I/O, and whatever is accepted can be written and read again.
 
 use std::path::{Component, Path};
 
+use kf_command::lockfile::{Entry, Lockfile};
+use kf_core::Digest;
 use kf_core::manifest::Manifest;
 use kf_core::text::is_unsafe;
 use kf_core::tree::CommandTree;
@@ -147,7 +149,7 @@ fn command_tree_with_changed_bytes_is_refused_or_round_trips() {
 
 /// An index as the admins sign it.
 pub fn index() -> Value {
-    let digest = kf_core::Digest::of(b"blocked");
+    let digest = Digest::of(b"blocked");
     json!({
         "format": 1, "registry": "team",
         "plugins": {
@@ -201,5 +203,67 @@ fn request_is_refused_or_names_one_file() {
             }
             Err(error) => assert_is_short(&error),
         }
+    });
+}
+
+/// The text of a lock file with commands of two registries.
+fn lock() -> String {
+    let mut text = "format = 1\n".to_owned();
+    for (registry, name, rights) in
+        [("team", "train", r#"["file: --file", "pods: get"]"#), ("lab", "hello", "[]")]
+    {
+        let digest = |what: &str| Digest::of(format!("{what} of {name}").as_bytes());
+        text.push_str(&format!(
+            "[registries.{registry}]\nroot_sha256 = \"{}\"\n\
+             [commands.{name}]\nversion = \"1.2.3-rc.1\"\nregistry = \"{registry}\"\nowner = \"alice\"\n\
+             keyids = [\"{}\"]\nconsent = \"{}\"\nrights = {rights}\n",
+            digest("root"),
+            digest("key"),
+            digest("consent"),
+        ));
+        for kind in ["component", "manifest", "commands"] {
+            text.push_str(&format!(
+                "[[commands.{name}.parts]]\nkind = \"{kind}\"\nsha256 = \"{}\"\nlength = 17\n",
+                digest(kind)
+            ));
+        }
+    }
+    text
+}
+
+fn check_lock(text: &str) {
+    match Lockfile::parse("kf.lock", text) {
+        Ok(lock) => {
+            for (name, Entry { registry, owner, parts, .. }) in &lock.commands {
+                assert_is_file_name(name.as_str());
+                assert_is_file_name(registry.as_str());
+                assert_is_file_name(&owner.role());
+                assert!(lock.registries.contains_key(registry), "{registry}");
+                parts.iter().for_each(|part| assert_is_file_name(&part.sha256.to_string()));
+            }
+            lock.registries.keys().for_each(|registry| assert_is_file_name(registry.as_str()));
+            assert_eq!(Lockfile::parse("kf.lock", &lock.to_text().unwrap()).unwrap(), lock);
+        }
+        Err(error) => assert_is_short(&error),
+    }
+}
+
+#[test]
+fn lock_file_with_changed_tree_is_refused_or_round_trips() {
+    let seed: Value = toml::from_str(&lock()).unwrap();
+    assert_eq!(Lockfile::parse("kf.lock", &lock()).unwrap().commands.len(), 2);
+    run(600, |_, changes| {
+        // TOML has no null, and its root is a table.
+        if let Ok(text) = toml::to_string(&mutate::tree(&seed, changes)) {
+            check_lock(&text);
+        }
+    });
+}
+
+#[test]
+fn lock_file_with_changed_bytes_is_refused_or_round_trips() {
+    let seed = lock();
+    run(600, |_, changes| {
+        check_lock(&String::from_utf8_lossy(&mutate::bytes(seed.as_bytes(), changes)));
     });
 }

@@ -7,6 +7,7 @@
 //! | an author | `plugin.toml`, `command.json`, the sections of a component | [`documents`], [`guests`] |
 //! | another signer | a staging folder, signatures, key files | [`signing`] |
 //! | this machine | receipts | [`registry`] |
+//! | a cloned project | `kf.lock` | [`documents`] |
 //! | the command line | requests such as `team/train@^1` | [`documents`] |
 //!
 //! Kubeconfigs, JSON of clusters, logs and YAML are tested like this where they are parsed.
