@@ -28,6 +28,17 @@ pub fn looks_like(name: &str, other: &str) -> bool {
     skeleton(name) == skeleton(other) || strsim::damerau_levenshtein(name, other) == 1
 }
 
+/// Keys to find look-alikes among many names: two names that [look alike](looks_like) have a key in common. They are what the
+/// name looks like, the name itself, and the name without each of its letters.
+pub fn look_alike_keys(name: &str) -> Vec<String> {
+    let letters = name.char_indices();
+    let without = letters.map(|(at, letter)| {
+        let (before, after) = (name.get(..at), name.get(at + letter.len_utf8()..));
+        [before, after].into_iter().flatten().collect()
+    });
+    [skeleton(name), name.to_owned()].into_iter().chain(without).collect()
+}
+
 fn skeleton(name: &str) -> String {
     let letter = |c| match c {
         '0' => 'o',
@@ -39,7 +50,18 @@ fn skeleton(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{looks_like, nearest};
+    use proptest::{prop_assert, proptest};
+
+    use super::{look_alike_keys, looks_like, nearest};
+
+    proptest! {
+        #[test]
+        fn look_alikes_have_key_in_common(name in "[a0o-]{4,6}", other in "[a0o-]{4,6}") {
+            let keys = look_alike_keys(&other);
+            let has_common = look_alike_keys(&name).iter().any(|key| keys.contains(key));
+            prop_assert!(has_common || !looks_like(&name, &other));
+        }
+    }
 
     #[test]
     fn names_that_can_be_mistaken_look_alike() {

@@ -183,7 +183,7 @@ impl Authority {
     }
 
     fn new(keys: &BTreeMap<String, Key>, role: RoleKeys) -> Self {
-        let keys = keys.iter().filter(|(id, _)| role.keyids.contains(id));
+        let keys = role.keyids.iter().filter_map(|id| keys.get_key_value(id));
         Self { keys: keys.map(|(id, key)| (id.clone(), key.clone())).collect(), role }
     }
 

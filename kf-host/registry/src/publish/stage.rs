@@ -77,6 +77,7 @@ pub fn stage(input: &StageInput<'_>) -> Result<Staged> {
     let mut stage = Stage {
         input,
         source: &source,
+        blocked: blocked(&source),
         current: &current,
         draft: Draft {
             registry: source.registry.name.clone(),
@@ -100,6 +101,8 @@ pub fn stage(input: &StageInput<'_>) -> Result<Staged> {
 struct Stage<'a> {
     input: &'a StageInput<'a>,
     source: &'a Source,
+    /// Of all commands, because a component may be published again under another name.
+    blocked: Vec<Block>,
     current: &'a Current,
     draft: Draft,
 }
@@ -261,9 +264,9 @@ impl Stage<'_> {
         let published = artifact.published(true);
         let release = artifact.with(commands);
         if !is_published {
-            release.check_blocked(&blocked(self.source))?;
+            release.check_blocked(&self.blocked)?;
         }
-        let baseline = self.current.baseline(&plugin.name, &plugin.yanked, &blocked(self.source))?;
+        let baseline = self.current.baseline(&plugin.name, &plugin.yanked, &self.blocked)?;
         // Growth needs an approval later, but may be staged.
         release.check(self.input.gate, &plugin.ceiling, previous.as_ref(), baseline.as_ref())?;
         let owner = RoleName::Author(plugin.owner.clone());

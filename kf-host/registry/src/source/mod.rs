@@ -12,14 +12,14 @@
 pub mod edit;
 pub(crate) mod files;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use kf_core::Permissions;
 use kf_core::format::{self, Format};
 use kf_core::manifest::{check_line, check_version};
 use kf_core::names::RESERVED;
-use kf_core::nearest::looks_like;
+use kf_core::nearest::{look_alike_keys, looks_like};
 use kf_core::{AuthorId, CollectionName, PluginName, RegistryId};
 use semver::Version;
 use serde::de::DeserializeOwned;
@@ -194,12 +194,22 @@ impl Source {
     /// A name must not be mistaken for a reserved one, for a tool, or for a command of another author.
     fn check_names(&self, problems: &mut Vec<Problem>) {
         let reserved = self.registry.reserved.iter().map(String::as_str);
-        let others: Vec<&str> = reserved.chain(RESERVED.iter().copied()).chain(WELL_KNOWN).collect();
+        let reserved = reserved.chain(RESERVED.iter().copied()).chain(WELL_KNOWN).map(|name| (name, None));
+        let plugins = self.plugins.values().map(|plugin| (plugin.name.as_str(), Some(&plugin.owner)));
+        // Comparing each name with each takes minutes for 10,000 of them.
+        let mut by_key: HashMap<String, Vec<(&str, Option<&AuthorId>)>> = HashMap::new();
+        for (name, owner) in reserved.chain(plugins) {
+            for key in look_alike_keys(name) {
+                by_key.entry(key).or_default().push((name, owner));
+            }
+        }
         for plugin in self.plugins.values().filter(|plugin| !self.registry.similar.contains(&plugin.name)) {
             let name = plugin.name.as_str();
-            let of_others = self.plugins.values().filter(|other| other.owner != plugin.owner);
-            let all = others.iter().copied().chain(of_others.map(|other| other.name.as_str()));
-            for other in all.filter(|other| looks_like(name, other)) {
+            let keys = look_alike_keys(name);
+            let close = keys.iter().filter_map(|key| by_key.get(key)).flatten();
+            let of_others = close.filter(|(_, owner)| *owner != Some(&plugin.owner));
+            let of_others: BTreeSet<&str> = of_others.map(|(other, _)| *other).collect();
+            for other in of_others.into_iter().filter(|other| looks_like(name, other)) {
                 let reason = format!(
                     "{name} can be mistaken for {other}: choose another name, or add it to `similar` in registry.toml"
                 );
