@@ -16,13 +16,12 @@ use std::time::Duration;
 
 use fs_err::File;
 use kf_tests::cluster::{BUSYBOX, Cluster, Part, Profile, TestNamespace, User};
+use kf_tests::rounds::{Contender, compare};
 use serde_json::{Value, json};
 
 mod first;
-mod rounds;
 
 use first::Release;
-use rounds::{Contender, compare};
 
 fn main() -> ExitCode {
     match run() {

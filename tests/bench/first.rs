@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use kf_tests::cluster::{TestNamespace, User};
+use kf_tests::rounds::{Contender, compare};
 use kf_toolchains::packaging;
-
-use crate::rounds::{Contender, compare};
 
 const ROUNDS: usize = 5;
 

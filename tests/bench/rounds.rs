@@ -9,22 +9,39 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{UsageWho, getrusage};
 
 /// A contender with its measurements.
-pub(crate) struct Contender<'a> {
+pub struct Contender<'a> {
     name: &'a str,
+    prepare: Box<dyn FnMut() -> Result<()> + 'a>,
     run: Box<dyn FnMut() -> Result<()> + 'a>,
     times: Vec<Duration>,
     faults: Vec<i64>,
 }
 
 impl<'a> Contender<'a> {
-    pub(crate) fn new(name: &'a str, run: impl FnMut() -> Result<()> + 'a) -> Self {
-        Self { name, run: Box::new(run), times: Vec::new(), faults: Vec::new() }
+    pub fn new(name: &'a str, run: impl FnMut() -> Result<()> + 'a) -> Self {
+        Self::prepared(name, || Ok(()), run)
+    }
+
+    /// A contender that needs a preparation before each turn, which is not measured.
+    pub fn prepared(
+        name: &'a str,
+        prepare: impl FnMut() -> Result<()> + 'a,
+        run: impl FnMut() -> Result<()> + 'a,
+    ) -> Self {
+        Self { name, prepare: Box::new(prepare), run: Box::new(run), times: Vec::new(), faults: Vec::new() }
+    }
+
+    /// The median of its times so far.
+    pub fn time(&mut self) -> Duration {
+        median(&mut self.times)
     }
 
     fn turn(&mut self) -> Result<()> {
+        let named = |error: Error| Error::other(format!("{}: {error}", self.name));
+        (self.prepare)().map_err(named)?;
         let faults = page_faults()?;
         let started = Instant::now();
-        (self.run)().map_err(|error| Error::other(format!("{}: {error}", self.name)))?;
+        (self.run)().map_err(named)?;
         self.times.push(started.elapsed());
         self.faults.push(page_faults()?.saturating_sub(faults));
         Ok(())
@@ -41,15 +58,9 @@ fn median<T: Copy + Default + Ord>(values: &mut [T]) -> T {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
-/// Runs all contenders in turns, and prints the results. `bytes` is the amount that each transfers in a turn. Page faults
-/// are those of child processes that have ended.
-pub(crate) fn compare(
-    title: &str,
-    rounds: usize,
-    bytes: Option<u64>,
-    mut contenders: Vec<Contender<'_>>,
-) -> Result<()> {
-    for contender in &mut contenders {
+/// Runs all contenders in turns.
+pub fn measure(rounds: usize, contenders: &mut [Contender<'_>]) -> Result<()> {
+    for contender in &mut *contenders {
         // The first turn fills caches.
         contender.turn()?;
         contender.times.clear();
@@ -61,11 +72,23 @@ pub(crate) fn compare(
             _ => contenders.iter_mut().rev().try_for_each(Contender::turn)?,
         }
     }
+    Ok(())
+}
+
+/// Runs all contenders in turns, and prints the results. `bytes` is the amount that each transfers in a turn. Page faults
+/// are those of child processes that have ended.
+pub fn compare(
+    title: &str,
+    rounds: usize,
+    bytes: Option<u64>,
+    mut contenders: Vec<Contender<'_>>,
+) -> Result<()> {
+    measure(rounds, &mut contenders)?;
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "\n{title}, median of {rounds}")?;
-    let first = contenders.first_mut().map(|first| median(&mut first.times)).unwrap_or_default();
+    let first = contenders.first_mut().map(Contender::time).unwrap_or_default();
     for contender in &mut contenders {
-        let time = median(&mut contender.times);
+        let time = contender.time();
         let ratio = time.as_secs_f64() / first.as_secs_f64();
         write!(stdout, "  {:32} {:>10} {ratio:>8.2}", contender.name, shown(time))?;
         if let Some(bytes) = bytes {
@@ -94,7 +117,8 @@ fn throughput(bytes: u64, time: Duration) -> u128 {
     u128::from(bytes) / time.as_micros().max(1)
 }
 
-fn shown(time: Duration) -> String {
+/// A time as it is printed.
+pub fn shown(time: Duration) -> String {
     if time < Duration::from_millis(10) {
         format!("{} µs", time.as_micros())
     } else {

@@ -11,13 +11,12 @@ use std::io::{Error, Result, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
+use kf_tests::rounds::{Contender, compare};
 use kf_toolchains::kubernetes::Binaries;
 use kf_toolchains::progress;
 
-mod rounds;
+mod homes;
 mod size;
-
-use rounds::{Contender, compare};
 
 const ROUNDS: usize = 200;
 
@@ -90,27 +89,8 @@ impl Bench {
     /// A copy of the home with `hello` and a number of other commands.
     fn home_with(&self, others: usize) -> Result<PathBuf> {
         let home = self.folder.join(format!("home-{others}"));
-        let copied =
-            Command::new("cp").arg("-a").arg(self.folder.join("home")).arg(&home).status()?.success();
-        if !copied {
-            return Err(Error::other("cannot copy the home"));
-        }
-        let receipts = home.join("data/receipts");
-        let mut known: Vec<_> = fs_err::read_dir(&receipts)?
-            .map(|entry| entry.map(|entry| entry.path()))
-            .filter(|path| path.as_ref().map_or(true, |path| path.extension().is_some_and(|is| is == "json")))
-            .collect::<Result<_>>()?;
-        known.sort();
-        for (number, original) in known.iter().cycle().take(others).enumerate() {
-            let name = original.file_stem().unwrap_or_default().to_string_lossy();
-            let other = format!("{name}-{number}");
-            let named = |name: &str| format!("\"name\": \"{name}\"");
-            let text = fs_err::read_to_string(original)?.replacen(&named(&name), &named(&other), 1);
-            fs_err::write(receipts.join(format!("{other}.json")), text)?;
-        }
-        for original in known.iter().filter(|path| path.file_stem().is_none_or(|name| name != "hello")) {
-            fs_err::remove_file(original)?;
-        }
+        homes::copy(&self.folder.join("home"), &home)?;
+        homes::repeat_commands(&home, "hello", others)?;
         Ok(home)
     }
 }

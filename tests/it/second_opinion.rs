@@ -5,10 +5,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use kf_tests::file_server::FileServer;
 use kf_toolchains::{locations, skip};
 
 use crate::common::registry::{self, build, only};
-use crate::common::servers::FileServer;
 use crate::common::{Home, output_of};
 use crate::kf_snapshot;
 
@@ -34,7 +34,7 @@ fn commands_are_added_from_registry_written_by_python_tuf() {
     let Some(folder) = written(out.path(), "commands_are_added_from_registry_written_by_python_tuf") else {
         return;
     };
-    let server = FileServer::serve(&folder);
+    let server = FileServer::serve(&folder).unwrap();
     let root = folder.join("metadata/1.root.json").display().to_string();
     for url in [format!("file://{}", folder.display()), server.url.clone()] {
         let home = Home::empty();

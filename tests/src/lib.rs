@@ -2,3 +2,6 @@
 
 #[path = "../cluster/mod.rs"]
 pub mod cluster;
+pub mod file_server;
+#[path = "../bench/rounds.rs"]
+pub mod rounds;

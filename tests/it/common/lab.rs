@@ -6,11 +6,11 @@ use std::sync::OnceLock;
 use jiff::{SignedDuration, Timestamp};
 use kf_core::{AuthorId, Digest};
 use kf_registry::publish::{KeyRing, SigningKey};
+use kf_tests::file_server::FileServer;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::registry::{build, copy, only};
-use super::servers::FileServer;
 use super::{Home, Ran};
 
 /// The registry `lab`: alice owns hello, which is published, and bob owns audit. It is served over HTTP to a home that
@@ -63,7 +63,7 @@ impl Lab {
     pub fn new() -> Self {
         let out = tempfile::tempdir().unwrap();
         copy(&published().join("."), out.path());
-        let server = FileServer::serve(&out.path().join("published"));
+        let server = FileServer::serve(&out.path().join("published")).unwrap();
         let home = Home::empty();
         let lab = Self { keys: KeyRing::load(&out.path().join("keys")).unwrap(), server, home, out };
         lab.home.run(["registry", "add", "lab", &lab.server.url, "--root", &lab.root()]).success();

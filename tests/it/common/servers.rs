@@ -66,18 +66,6 @@ pub fn presenting(certificate: &rcgen::Certificate, key: &KeyPair) -> String {
     address
 }
 
-/// A registry's files over HTTP, as any web server has them.
-pub struct FileServer {
-    pub url: String,
-}
-
-impl FileServer {
-    pub fn serve(folder: &Path) -> Self {
-        // No file's name ends with a slash.
-        Self { url: StallingServer::serve(folder, "/").url }
-    }
-}
-
 /// A registry's files over HTTP, where files of one kind never end.
 pub struct EndlessServer {
     pub url: String,

@@ -18,19 +18,29 @@ pub struct BenchArgs {
     /// Measure the test build, which is not representative of a release
     #[arg(long)]
     dev: bool,
+
+    /// Measure only registries of many plugins
+    #[arg(long)]
+    registry: bool,
 }
+
+const PROGRAMS: [&str; 8] =
+    ["--bin", "kf", "--bin", "kf-bench-start", "--bin", "kf-bench-registry", "--bin", "kf-bench-cluster"];
+
+/// How often each action with a registry is measured. With the dev profile only the bytes count.
+const ROUNDS: &str = "5";
+const DEV_ROUNDS: &str = "1";
 
 const COMMANDS: [&str; 5] = ["hello", "status", "logs", "run", "notebook"];
 
 pub fn run_all(args: &BenchArgs) -> Result<()> {
+    if args.registry {
+        return run_registry(args);
+    }
     let profile = Profile::best();
     setup::prepare(Wanted::Commands, profile)?;
-    let programs = if args.dev { programs()? } else { release()? };
-    let folder = target().join("bench");
-    if folder.exists() {
-        fs_err::remove_dir_all(&folder).context("cannot clear the last benchmark")?;
-    }
-    fs_err::create_dir_all(&folder).context("cannot create the benchmark's folder")?;
+    let programs = if args.dev { programs()? } else { release(&PROGRAMS)? };
+    let folder = cleared()?;
     let kf = Kf {
         program: installed(&programs.join("kf"), &folder)?,
         home: folder.join("home"),
@@ -40,10 +50,9 @@ pub fn run_all(args: &BenchArgs) -> Result<()> {
     kf.set_up(Path::new("keys"), &COMMANDS)?;
     native_hello(&kf.folder)?;
 
-    let build =
-        if args.dev { "the dev profile, which is not representative of a release" } else { "release" };
-    report::line(&format!("\nkf of {build}"));
+    report_build(args);
     run(Command::new(programs.join("kf-bench-start")).arg(&kf.program).arg(&kf.folder))?;
+    registry(&programs, &kf.program, &kf.folder, args.dev)?;
     let cluster = Cluster::start(profile)?;
     let mut with_cluster = Command::new(programs.join("kf-bench-cluster"));
     with_cluster.arg(&kf.program).arg(&kf.home).arg(cluster.folder());
@@ -61,6 +70,44 @@ pub fn run_all(args: &BenchArgs) -> Result<()> {
     measured
 }
 
+/// Measures registries alone, for which only kf and `hello` are built.
+fn run_registry(args: &BenchArgs) -> Result<()> {
+    let build = ["--bin", "kf", "--bin", "kf-bench-registry"];
+    let programs = if args.dev {
+        cargo(&[&["build", "--workspace"][..], &build].concat())?;
+        programs()?
+    } else {
+        release(&build)?
+    };
+    plugins::build_with(&plugins::toolchain()?, &["hello".to_owned()])?;
+    let folder = cleared()?;
+    let kf = installed(&programs.join("kf"), &folder)?;
+    report_build(args);
+    registry(&programs, &kf, &folder, args.dev)
+}
+
+fn registry(programs: &Path, kf: &Path, folder: &Path, is_dev: bool) -> Result<()> {
+    let mut bench = Command::new(programs.join("kf-bench-registry"));
+    let rounds = if is_dev { DEV_ROUNDS } else { ROUNDS };
+    run(bench.arg(kf).arg(plugins::artifacts()).arg(folder).arg(rounds))
+}
+
+/// The folder of the benchmarks, empty.
+fn cleared() -> Result<PathBuf> {
+    let folder = target().join("bench");
+    if folder.exists() {
+        fs_err::remove_dir_all(&folder).context("cannot clear the last benchmark")?;
+    }
+    fs_err::create_dir_all(&folder).context("cannot create the benchmark's folder")?;
+    Ok(folder)
+}
+
+fn report_build(args: &BenchArgs) {
+    let build =
+        if args.dev { "the dev profile, which is not representative of a release" } else { "release" };
+    report::line(&format!("\nkf of {build}"));
+}
+
 /// Copies a program into the folder, as an installation does. The kernel maps a file that a linker wrote in pieces with
 /// more page faults.
 fn installed(program: &Path, folder: &Path) -> Result<PathBuf> {
@@ -70,12 +117,11 @@ fn installed(program: &Path, folder: &Path) -> Result<PathBuf> {
 }
 
 /// Builds for release, and returns the folder of the programs.
-fn release() -> Result<PathBuf> {
+fn release(programs: &[&str]) -> Result<PathBuf> {
     report::line("· a release build takes about 10 minutes on two cores the first time");
-    let programs = ["--bin", "kf", "--bin", "kf-bench-start", "--bin", "kf-bench-cluster"];
     // Symbols are needed for the sizes of crates, and are not loaded.
     let symbols = ["--config", "profile.release.strip=\"debuginfo\""];
-    cargo(&[&["build", "--workspace", "--release"][..], &symbols, &programs].concat())?;
+    cargo(&[&["build", "--workspace", "--release"][..], &symbols, programs].concat())?;
     Ok(crate::step::programs()?.with_file_name("release"))
 }
 
