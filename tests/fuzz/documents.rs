@@ -23,7 +23,7 @@ pub fn assert_is_short(error: &impl std::fmt::Display) {
 }
 
 #[track_caller]
-fn assert_is_file_name(name: &str) {
+pub fn assert_is_file_name(name: &str) {
     let mut components = Path::new(name).components();
     assert!(matches!((components.next(), components.next()), (Some(Component::Normal(_)), None)), "{name:?}");
 }

@@ -3,7 +3,7 @@
 //!
 //! | from | what | tests |
 //! |---|---|---|
-//! | a registry | root, timestamp, snapshot, targets, an author's role, the index | [`registry`] |
+//! | a registry | root, timestamp, snapshot, targets, the roles of authors and shards, the indexes, the catalogue | [`registry`] |
 //! | an author | `plugin.toml`, `command.json`, the sections of a component | [`documents`], [`guests`] |
 //! | another signer | a staging folder, signatures, key files | [`signing`] |
 //! | this machine | receipts | [`registry`] |

@@ -12,7 +12,7 @@ use kf_registry::transport::Url;
 use kf_registry::trust::{self, Options, Session};
 use serde_json::{Value, json};
 
-use crate::documents::{assert_is_short, index};
+use crate::documents::{assert_is_file_name, assert_is_short, index};
 use crate::mutate;
 use crate::repository::{Delegation, Repository, now};
 use crate::run::run;
@@ -25,6 +25,13 @@ fn registry() -> Repository {
     let mut repository = Repository::new();
     let delegation = Delegation::new("targets", "author-alice").paths(&["plugins/hello/*/*"]).terminating();
     repository.delegate(&delegation);
+    add_hello(&mut repository);
+    repository.add_target("targets", "index/plugins.json", index().to_string().as_bytes());
+    repository.publish(&["author-alice", "targets", "snapshot", "timestamp"]);
+    repository
+}
+
+fn add_hello(repository: &mut Repository) {
     for (file, content) in [
         ("plugin.wasm", &b"\0asm hello"[..]),
         ("plugin.toml", MANIFEST.as_bytes()),
@@ -34,9 +41,42 @@ fn registry() -> Repository {
     }
     repository.body("author-alice")["targets"]["plugins/hello/0.1.0/plugin.wasm"]["custom"] =
         json!({ "abi": "0.1.0" });
-    repository.add_target("targets", "index/plugins.json", index().to_string().as_bytes());
-    repository.publish(&["author-alice", "targets", "snapshot", "timestamp"]);
+}
+
+/// The same, split: its only shard has the names that start with h.
+fn split_registry() -> Repository {
+    let mut repository = Repository::new();
+    let shard =
+        Delegation::new("targets", "names-h").paths(&["index/names/h.json", "plugins/h*/*/*"]).terminating();
+    repository.delegate(&shard);
+    let author = Delegation::new("names-h", "author-alice").paths(&["plugins/hello/*/*"]).terminating();
+    repository.delegate(&author);
+    add_hello(&mut repository);
+    repository.add_target("names-h", "index/names/h.json", shard_index().to_string().as_bytes());
+    let mut all = index();
+    all["plugins"] = json!({});
+    repository.add_target("targets", "index/plugins.json", all.to_string().as_bytes());
+    repository.publish(&["author-alice", "names-h", "targets", "snapshot", "timestamp"]);
     repository
+}
+
+/// The index of the shard.
+fn shard_index() -> Value {
+    let mut index = index();
+    index["blocked"] = json!([]);
+    index
+}
+
+fn catalogue() -> Value {
+    json!({
+        "format": 1, "registry": "team",
+        "commands": {
+            "hello": {
+                "owner": "alice", "summary": "Say hello",
+                "newest": { "version": "0.1.0", "sha256": Digest::of(b"\0asm hello") },
+            },
+        },
+    })
 }
 
 fn refresh(repository: &Repository, home: &Home) -> kf_registry::Result<Session> {
@@ -54,7 +94,8 @@ fn check(repository: &Repository) {
     let home = Home::under(folder.path());
     match refresh(repository, &home) {
         Err(error) => assert_is_short(&error),
-        Ok(session) => {
+        Ok(mut session) => {
+            session.offers().map(drop).unwrap_or_else(|error| assert_is_short(&error));
             for (name, listed) in &session.view().plugins {
                 listed.problem.iter().for_each(assert_is_short);
                 let wants = listed.releases.keys().cloned().map(Want::Exact);
@@ -135,6 +176,63 @@ fn signed_index_with_changed_tree_gives_view_or_one_error() {
         repository.serve("targets", version, bytes);
         check(&repository);
         *repository.body("targets") = targets.clone();
+    });
+}
+
+#[test]
+fn shard_with_changed_tree_gives_view_or_one_error() {
+    let mut repository = split_registry();
+    check(&repository);
+    let folder = tempfile::tempdir().unwrap();
+    let session = refresh(&repository, &Home::under(folder.path())).unwrap();
+    assert_eq!(session.view().plugins.len(), 1, "hello is in the shard");
+    let (role, index) = (repository.body("names-h").clone(), shard_index());
+    let (newest, version) = (repository.newest("names-h"), repository.version("names-h"));
+    let repository = std::cell::RefCell::new(repository);
+    run(100, |seed, changes| {
+        let mut repository = repository.borrow_mut();
+        if seed % 2 == 0 {
+            let changed = mutate::tree(&index, changes).to_string();
+            repository.add_target("names-h", "index/names/h.json", changed.as_bytes());
+        } else {
+            *repository.body("names-h") = mutate::tree(&role, changes);
+        }
+        let body = repository.body("names-h").clone();
+        let bytes = repository.signed("names-h", &body);
+        repository.serve("names-h", version, bytes);
+        check(&repository);
+        *repository.body("names-h") = role.clone();
+        repository.serve("names-h", version, newest.clone());
+    });
+}
+
+#[test]
+fn catalogue_with_changed_tree_or_bytes_gives_list_or_one_error() {
+    let mut repository = registry();
+    let seed = catalogue();
+    let text = seed.to_string();
+    let repository = std::cell::RefCell::new(&mut repository);
+    let offers = |bytes: &[u8]| {
+        let mut repository = repository.borrow_mut();
+        let sha256 = Digest::of(bytes);
+        let path = format!("/targets/catalogue/{sha256}.commands.json");
+        repository.served().files.insert(path, bytes.to_vec());
+        repository.body("snapshot")["x-kf-catalogue"] =
+            json!({ "commands": 1, "length": bytes.len(), "sha256": sha256 });
+        repository.publish(&["snapshot", "timestamp"]);
+        let folder = tempfile::tempdir().unwrap();
+        let mut session = refresh(&repository, &Home::under(folder.path())).unwrap();
+        session.offers().inspect_err(assert_is_short)
+    };
+    assert_eq!(offers(text.as_bytes()).unwrap().len(), 1);
+    run(100, |seed_number, changes| {
+        let bytes = match seed_number % 2 {
+            0 => mutate::tree(&seed, changes).to_string().into_bytes(),
+            _ => mutate::bytes(text.as_bytes(), changes),
+        };
+        if let Ok(offers) = offers(&bytes) {
+            offers.keys().for_each(|name| assert_is_file_name(name.as_str()));
+        }
     });
 }
 

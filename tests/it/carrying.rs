@@ -63,7 +63,7 @@ fn exported_commands_are_imported_with_one_confirmation() {
     Exported logs 0.1.0
     Exported run 0.1.0
     ----- stderr -----
-    15 files, [SIZE], valid until [DATE]
+    16 files, [SIZE], valid until [DATE]
     on the other machine: kf command import [STICK]
     ");
     let other = closed_site(published());

@@ -534,7 +534,7 @@ fn frozen_add_uses_only_what_is_on_this_machine() {
     exit: 7
     ----- stdout -----
     ----- stderr -----
-    error: cannot add hello 0.1.0 without fetching it: the store is empty
+    error: cannot reach registry kubeflow: hello was never fetched on this machine
     ");
     locked.run(&home, &["command", "add", "--locked"]).success();
     let unplugged = locked.registry.path().join("unplugged");

@@ -371,3 +371,83 @@ fn mirror_is_verified_like_the_registry() {
     ");
     assert!(!registry.path("other").exists());
 }
+
+/// Delegates 520 more commands to alice, enough to split the registry.
+fn grow(registry: &Registry) {
+    let names: Vec<String> = ('a'..='z')
+        .flat_map(|letter| (0..20).map(move |number| format!("{letter}{letter}-{number}")))
+        .collect();
+    for name in &names {
+        let text =
+            format!("format = 1\nname = \"{name}\"\nsummary = \"The {name} command\"\nowner = \"alice\"\n");
+        fs_err::write(registry.path("index/plugins").join(format!("{name}.toml")), text).unwrap();
+    }
+    let path = registry.path("index/authors/alice.toml");
+    let author = fs_err::read_to_string(&path).unwrap();
+    assert!(author.contains("[\"hello\"]"), "{author}");
+    let all = format!("{:?}", [&["hello".to_owned()][..], &names].concat());
+    fs_err::write(&path, author.replace("[\"hello\"]", &all)).unwrap();
+}
+
+#[test]
+fn large_registry_is_used_like_a_small_one() {
+    let registry = published();
+    let Registry { bob, user, .. } = &registry;
+    let add = "kf registry add team \"file://$PWD/published\" --root published/metadata/1.root.json";
+    assert_eq!(registry.run(user, add).success().stdout, "Added registry team (1 command)\n");
+    registry.run(user, "kf command add hello").success();
+    grow(&registry);
+    registry.run(bob, "kf registry stage large --index index").success();
+    let sign = "kf registry sign large --key \"$HOME/key.pem\" --index index --passphrase-fd 3 --accept";
+    let targets = refused(&registry, bob, sign.trim_end_matches(" --accept"));
+    let (_, digest) = targets.stderr.trim_end().rsplit_once(' ').unwrap();
+    // All shards are one question.
+    let shards = registry.run(bob, &format!("{sign} {digest}"));
+    assert!(
+        shards
+            .stderr
+            .contains("error: not a terminal: refusing to sign the roles of 5 shards without confirmation\n"),
+        "{}",
+        shards.transcript()
+    );
+    registry.sign(bob, "large");
+    registry.sign(&registry.carol, "large");
+    registry.publish("large").success();
+
+    kf_snapshot!(registry.run(user, "kf command add helo"), @"
+    exit: 5
+    ----- stdout -----
+    ----- stderr -----
+    error: command helo not found in registry team
+    hint: did you mean hello? `kf command list --available` shows all
+    ");
+    kf_snapshot!(registry.run(user, "kf command upgrade"), @"
+    exit: 0
+    ----- stdout -----
+    ----- stderr -----
+    all commands are up to date
+    ");
+    let offered = registry.run(user, "kf command list --available -o name").success().stdout;
+    assert!(offered.lines().any(|line| line == "command/hello"), "{offered}");
+    registry.hand_in("key.pem", "0.2.0", "", "more").success();
+    registry.publish("more").success();
+    kf_snapshot!(registry.run(user, "kf command upgrade"), @"
+    exit: 0
+    ----- stdout -----
+    NAME   VERSION  NEWEST  SOURCE
+    hello  0.1.0    0.2.0   team
+    ----- stderr -----
+    upgrade one with `kf command upgrade NAME`, or all with `kf command upgrade --all`
+    ");
+    let verified = registry.run(bob, "kf registry verify --index index").success();
+    assert!(verified.transcript().contains("521 commands, 2 versions"), "{}", verified.transcript());
+    // A mirror and the site have all of it.
+    registry.run(bob, add).success();
+    registry.run(bob, "kf registry mirror team mirror").success();
+    let Registry { carol, .. } = &registry;
+    registry.run(carol, &add.replace("/published\"", "/mirror\"")).success();
+    assert_eq!(registry.run(carol, "kf command add hello").success().stdout, "Added hello 0.2.0\n");
+    let site = "kf registry site --published published --root published/metadata/1.root.json --out site";
+    registry.run(bob, site).success();
+    assert!(registry.path("site/commands/hello.html").is_file());
+}

@@ -653,7 +653,17 @@ fn t21_text_of_registry_cannot_control_terminal() {
         index["plugins"]["hello"]["summary"] = HOSTILE.into();
         index["plugins"]["hello"]["homepage"] = HOSTILE.into();
     });
+    assert_shows_no_controls(&lab, &["command", "describe", "hello"]);
+    lab.publish_catalogue(|commands| commands["hello"]["summary"] = HOSTILE.into());
     assert_shows_no_controls(&lab, &["command", "list", "--available"]);
+    lab.publish_catalogue(|commands| commands["../hello"] = commands["hello"].clone());
+    kf_snapshot!(lab.home.run(["command", "list", "--available"]), @"
+    exit: 0
+    ----- stdout -----
+    ----- stderr -----
+    error: cannot verify registry lab: cannot read catalogue/commands.json: invalid command name `../hello`: must start with a lower-case letter at line 1 column 23
+    ");
+    lab.publish_catalogue(|commands| drop(commands.as_object_mut().unwrap().remove("../hello")));
     lab.publish_index(|index| index["blocked"] = json!([{ "sha256": digest, "reason": HOSTILE }]));
     assert_shows_no_controls(&lab, &ADD);
 }

@@ -50,7 +50,7 @@ pub fn export(
 ) -> Result<Exported, Failure> {
     let installed = installed(commands)?;
     let id = registry_of(commands, registry, requests, &installed)?;
-    let (session, stale) = match install::refresh(commands, &id, reporter, now) {
+    let (mut session, stale) = match install::refresh(commands, &id, reporter, now) {
         Ok(session) => (session, None),
         Err(error) if matches!(error.kind(), Kind::Unreachable | Kind::TimedOut) => {
             (install::cached(commands, &id, now)?, Some(error))
@@ -58,7 +58,7 @@ pub fn export(
         Err(error) => return Err(error),
     };
     let mut releases: BTreeMap<PluginName, BTreeSet<Version>> = BTreeMap::new();
-    for (name, version) in chosen(&session, requests, &installed)? {
+    for (name, version) in chosen(&mut session, requests, &installed)? {
         releases.entry(name).or_default().insert(version);
     }
     if releases.is_empty() {
@@ -66,7 +66,7 @@ pub fn export(
             .hint("`kf command list --available` shows what can be exported"));
     }
     let store = Store::open(commands.home)?;
-    let copied = mirror::copy_new(&session, Choice::Releases(&releases), Some(&store), to)?;
+    let copied = mirror::copy_new(&mut session, Choice::Releases(&releases), Some(&store), to)?;
     Ok(Exported { copied, stale })
 }
 
@@ -121,37 +121,38 @@ fn registry_of(
 
 /// The releases to export.
 fn chosen(
-    session: &Session,
+    session: &mut Session,
     requests: &[Request],
     installed: &BTreeMap<PluginName, FromRegistry>,
 ) -> Result<Vec<(PluginName, Version)>, Failure> {
-    let view = session.view();
-    let here = |name: &PluginName| installed.get(name).filter(|from| from.registry == view.registry);
-    let as_installed = |name: &PluginName, from: &FromRegistry| {
-        let listed = view.plugins.get(name).and_then(|listed| listed.releases.get(&from.version));
-        match listed.is_some_and(|release| release.parts == from.parts) {
-            true => Ok((name.clone(), from.version.clone())),
-            false => Err(Failure::untrusted(format!(
-                "registry {} no longer signs the installed {name} {}",
-                view.registry, from.version
-            ))
-            .hint(format!("kf command upgrade {name}"))),
-        }
-    };
+    let registry = session.view().registry.clone();
+    let here = |from: &&FromRegistry| from.registry == registry;
     if requests.is_empty() {
-        let all = installed.iter().filter(|(_, from)| from.registry == view.registry);
-        return all.map(|(name, from)| as_installed(name, from)).collect();
+        let all = installed.iter().filter(|(_, from)| here(from));
+        return all.map(|(name, from)| as_installed(session, name, from)).collect();
     }
-    let choose = |Request { name, want, .. }: &Request| -> Result<_, Failure> {
-        match here(name) {
-            Some(from) if want.matches(&from.version) => as_installed(name, from),
-            _ => {
-                let resolved = view.resolve(name, want, &is_supported)?;
-                Ok((resolved.name, resolved.version))
-            }
+    let choose = |Request { name, want, .. }: &Request| match installed.get(name).filter(here) {
+        Some(from) if want.matches(&from.version) => as_installed(session, name, from),
+        _ => {
+            let resolved = session.resolve(name, want, &is_supported)?;
+            Ok((resolved.name, resolved.version))
         }
     };
     requests.iter().map(choose).collect()
+}
+
+/// The installed release, if the registry still signs it.
+fn as_installed(
+    session: &mut Session,
+    name: &PluginName,
+    from: &FromRegistry,
+) -> Result<(PluginName, Version), Failure> {
+    let release = session.plugin(name)?.and_then(|listed| listed.releases.get(&from.version));
+    if release.is_some_and(|release| release.parts == from.parts) {
+        return Ok((name.clone(), from.version.clone()));
+    }
+    let message = format!("registry {} no longer signs the installed {name} {}", from.registry, from.version);
+    Err(Failure::untrusted(message).hint(format!("kf command upgrade {name}")))
 }
 
 /// Verifies an export and stores its state, as a refresh does.
@@ -235,14 +236,14 @@ pub enum Found {
 /// A requested command is not in the export, or blocked; or nothing is in it.
 pub fn find(
     commands: Commands<'_>,
-    session: &Session,
+    session: &mut Session,
     folder: &Path,
     requests: &[Request],
 ) -> Result<Vec<Found>, Failure> {
-    let view = session.view();
     let mut found = Vec::new();
     if requests.is_empty() {
-        for (name, listed) in &view.plugins {
+        session.load_all()?;
+        for (name, listed) in &session.view().plugins {
             let any = Want::Newest(VersionReq::STAR);
             let has_any = listed.releases.values().any(|release| mirror::has_release(folder, name, release));
             match newest(folder, name, listed, &any) {
@@ -260,16 +261,17 @@ pub fn find(
         return Ok(found);
     }
     for Request { registry, name, want } in requests {
-        if let Some(registry) = registry.as_ref().filter(|registry| **registry != view.registry) {
-            let what = format!("{} is an export of registry {}", folder.display(), view.registry);
+        let here = &session.view().registry;
+        if let Some(registry) = registry.as_ref().filter(|registry| *registry != here) {
+            let what = format!("{} is an export of registry {here}", folder.display());
             return Err(Failure::usage(format!("{what}, not of {registry}")));
         }
-        let release = view.plugins.get(name).and_then(|listed| newest(folder, name, listed, want));
+        let release = session.plugin(name)?.and_then(|listed| newest(folder, name, listed, want)).cloned();
         match release {
-            Some(release) => found.push(to_add(commands, session, name, want, release)?),
+            Some(release) => found.push(to_add(commands, session, name, want, &release)?),
             None => {
                 // Unknown, blocked, or for another kf.
-                let resolved = view.resolve(name, want, &is_supported)?;
+                let resolved = session.resolve(name, want, &is_supported)?;
                 let what = format!("{name} {} is not in the export {}", resolved.version, folder.display());
                 return Err(Failure::not_found(what).hint(format!(
                     "where the registry is reachable: kf command export DIR {}",

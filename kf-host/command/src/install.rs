@@ -20,7 +20,7 @@ use kf_registry::previous::{self, Previous};
 use kf_registry::receipt::{self, Receipt};
 use kf_registry::registries::{self, Registry};
 use kf_registry::store::Store;
-use kf_registry::trust::{self, Fetched, Options, Session};
+use kf_registry::trust::{self, Fetched, Options, Session, Wanted};
 use semver::VersionReq;
 
 use crate::code;
@@ -175,7 +175,7 @@ impl<'a> Installer<'a> {
     pub fn resolve_newer(&mut self, old: &Receipt) -> Result<Option<Resolved>, Failure> {
         match &old.origin {
             Origin::Registry { registry, .. } => {
-                Ok(self.session(registry)?.view().newer(&old.name, &old.version, &is_supported)?)
+                Ok(self.session(registry)?.newer(&old.name, &old.version, &is_supported)?)
             }
             Origin::BuiltIn { .. } => self.newer_than_built_in(old),
             Origin::Local { .. } => Ok(None),
@@ -186,11 +186,11 @@ impl<'a> Installer<'a> {
     fn newer_than_built_in(&mut self, old: &Receipt) -> Result<Option<Resolved>, Failure> {
         let mut newest: Option<Resolved> = None;
         for id in registries::list(self.commands.home, self.commands.built_in)? {
-            let view = self.session(&id)?.view();
-            if !view.plugins.contains_key(&old.name) {
+            let session = self.session(&id)?;
+            if session.plugin(&old.name)?.is_none() {
                 continue;
             }
-            let newer = view.newer(&old.name, &old.version, &is_supported)?;
+            let newer = session.newer(&old.name, &old.version, &is_supported)?;
             let newer = newer.filter(|newer| is_upgrade(old, newer));
             if newer
                 .as_ref()
@@ -198,6 +198,7 @@ impl<'a> Installer<'a> {
             {
                 newest = newer;
             }
+            updates::record(self.commands, self.session(&id)?.view());
         }
         Ok(newest)
     }
@@ -341,7 +342,7 @@ impl<'a> Installer<'a> {
         }
         let mut found = Vec::new();
         for id in &ids {
-            if self.session(id)?.view().plugins.contains_key(name) {
+            if self.session(id)?.plugin(name)?.is_some() {
                 found.push(id.clone());
             }
         }
@@ -368,10 +369,10 @@ impl<'a> Installer<'a> {
         name: &PluginName,
         want: &Want,
     ) -> Result<Resolved, Failure> {
-        Ok(self.session(registry)?.view().resolve(name, want, &is_supported)?)
+        Ok(self.session(registry)?.resolve(name, want, &is_supported)?)
     }
 
-    fn session(&mut self, id: &RegistryId) -> Result<&Session, Failure> {
+    fn session(&mut self, id: &RegistryId) -> Result<&mut Session, Failure> {
         if !self.sessions.contains_key(id) {
             if let Some((kind, message, hint)) = self.failed.get(id) {
                 return Err(Failure::new(*kind, message.clone()).maybe_hint(hint.clone()));
@@ -389,7 +390,7 @@ impl<'a> Installer<'a> {
                 }
             }
         }
-        self.sessions.get(id).ok_or_else(|| Failure::failed(format!("registry {id} was not refreshed")))
+        self.sessions.get_mut(id).ok_or_else(|| Failure::failed(format!("registry {id} was not refreshed")))
     }
 
     fn fetch(&mut self, resolved: &Resolved) -> Result<Fetched, Failure> {
@@ -451,7 +452,7 @@ pub fn refresh_from(
     let (Commands { home, built_in }, id) = (commands, &registry.id);
     let _span = tracing::info_span!("refresh", registry = %id, urls = ?registry.urls).entered();
     let step: Arc<dyn crate::reporter::Step> = reporter.begin(&format!("refreshing registry {id}")).into();
-    let mut options = Options::at(now);
+    let mut options = Options { wanted: Wanted::Installed, ..Options::at(now) };
     // The session keeps the callback for later fetches; the step ends with the refresh.
     let shown = Arc::downgrade(&step);
     options.progress = {

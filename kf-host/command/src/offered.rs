@@ -7,8 +7,8 @@ use kf_registry::{registries, trust};
 
 use crate::installed::Commands;
 
-/// The names and summaries of the commands that the registries offered at their last refresh. Nothing is
-/// fetched.
+/// The names and summaries of the commands that the registries offered at their last refresh, as far as they are known on
+/// this machine. Nothing is fetched.
 pub fn available(commands: Commands<'_>, now: Timestamp) -> BTreeMap<String, String> {
     let Commands { home, built_in } = commands;
     let sessions = registries::list(home, built_in).unwrap_or_default().into_iter().filter_map(|id| {
@@ -17,8 +17,8 @@ pub fn available(commands: Commands<'_>, now: Timestamp) -> BTreeMap<String, Str
     });
     let mut available = BTreeMap::new();
     for session in sessions {
-        for (name, listed) in &session.view().plugins {
-            available.entry(name.to_string()).or_insert_with(|| listed.entry.summary.clone());
+        for (name, summary) in session.known_offers() {
+            available.entry(name).or_insert(summary);
         }
     }
     available

@@ -2,9 +2,9 @@
 //!
 //! kf does not connect to a registry to find them out: a user who runs a command has not asked for that, and a request in
 //! the background would either delay the exit or outlive it. So a notice repeats what the last refresh found, which `kf
-//! command add`, `upgrade`, `outdated` and `list --available` make anyway. A refresh reads the whole index, so adding one
-//! command finds the newer versions of all. It keeps them in `cache/updates.json`, and a run only compares the age of one
-//! file, until a notice is due.
+//! command add`, `upgrade`, `outdated` and `list --available` make anyway. A refresh loads every command that is installed from
+//! the registry, so adding one finds the newer versions of all; those of built-in commands are found by `upgrade` and
+//! `outdated`. They are kept in `cache/updates.json`, and a run only compares the age of one file, until a notice is due.
 //!
 //! The file decides nothing: an upgrade verifies the registry again.
 
@@ -47,32 +47,39 @@ fn path(commands: Commands<'_>) -> OwnPath {
     commands.home.cache.at("updates.json")
 }
 
-/// Keeps the newer versions that a refreshed registry has of installed commands. It is only a notice, so a cache that
-/// cannot be read or written is no error.
+/// Keeps the newer versions of installed commands among those that were loaded from a registry. It is only a notice, so a
+/// cache that cannot be read or written is no error.
 pub(crate) fn record(commands: Commands<'_>, view: &View) {
     let path = path(commands);
     let old = path.read_json::<File>(MAX_BYTES, FORMAT).ok().flatten().unwrap_or_default();
     let mut new = old.clone();
-    match newer(commands, view) {
-        found if found.is_empty() => drop(new.registries.remove(&view.registry)),
-        found => drop(new.registries.insert(view.registry.clone(), found)),
+    let found = new.registries.entry(view.registry.clone()).or_default();
+    for (name, named) in commands.list().unwrap_or_default() {
+        let Some(receipt) = named.ok().and_then(|named| named.answers) else { continue };
+        let is_from_here = receipt.origin.registry() == Some(&view.registry);
+        match newer(&name, &receipt, view) {
+            Some(version) => drop(found.insert(name, version)),
+            None if is_from_here || view.plugins.contains_key(&name) => drop(found.remove(&name)),
+            // It was not loaded now.
+            None => {}
+        }
+    }
+    if found.is_empty() {
+        new.registries.remove(&view.registry);
     }
     if new != old {
         let _only_a_notice = path.write_json(&new);
     }
 }
 
-fn newer(commands: Commands<'_>, view: &View) -> BTreeMap<PluginName, Version> {
-    let newer = |(name, old): (PluginName, Receipt)| {
-        let newest = view.newer(&name, &old.version, &is_supported).ok().flatten()?;
-        let is_offered = match old.origin.registry() {
-            Some(registry) => *registry == view.registry,
-            None => old.origin.is_built_in() && is_upgrade(&old, &newest),
-        };
-        is_offered.then_some((name, newest.version))
+/// The newer version of an installed command that was loaded from a registry.
+fn newer(name: &PluginName, installed: &Receipt, view: &View) -> Option<Version> {
+    let newest = view.newer(name, &installed.version, &is_supported).ok().flatten()?;
+    let is_offered = match installed.origin.registry() {
+        Some(registry) => *registry == view.registry,
+        None => installed.origin.is_built_in() && is_upgrade(installed, &newest),
     };
-    let installed = commands.list().unwrap_or_default().into_iter();
-    installed.filter_map(|(name, named)| newer((name, named.ok()?.answers?))).collect()
+    is_offered.then_some(newest.version)
 }
 
 /// The newer versions to tell the user about now; none if it was done in the last day. From now on it is.

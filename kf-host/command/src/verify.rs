@@ -122,11 +122,8 @@ impl Verifier<'_> {
         report.problems.extend(self.check_files(receipt));
         report.problems.extend(code::stored(self.commands.home, receipt).err().as_ref().map(Problem::of));
         if let Some(registry) = receipt.origin.registry() {
-            match self.registry(registry) {
-                Ok(session) => {
-                    let found = differs(receipt, registry, session.view().plugins.get(&receipt.name));
-                    report.problems.extend(found);
-                }
+            match self.listed(registry, &receipt.name) {
+                Ok(listed) => report.problems.extend(differs(receipt, registry, listed)),
                 Err(why) => report.notes.push(format!("not compared with registry {registry}: {why}")),
             }
         }
@@ -176,8 +173,14 @@ impl Verifier<'_> {
         }
     }
 
+    /// What the last verified state of a registry says about a command; the error is why that is not known.
+    fn listed(&mut self, id: &RegistryId, name: &PluginName) -> Result<Option<&Listed>, String> {
+        let session = self.registry(id).map_err(|why| why.to_owned())?;
+        session.plugin(name).map_err(|error| error.to_string())
+    }
+
     /// The last verified state of a registry, or why there is none.
-    fn registry(&mut self, id: &RegistryId) -> Result<&Session, &str> {
+    fn registry(&mut self, id: &RegistryId) -> Result<&mut Session, &str> {
         let Commands { home, built_in } = self.commands;
         let found = match self.registries.entry(id.clone()) {
             Entry::Occupied(known) => known.into_mut(),
@@ -187,7 +190,7 @@ impl Verifier<'_> {
                 unknown.insert(session.map_err(|error| error.to_string()))
             }
         };
-        found.as_ref().map_err(String::as_str)
+        found.as_mut().map_err(|why| why.as_str())
     }
 }
 

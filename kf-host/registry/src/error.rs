@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use kf_core::format::FormatError;
 use kf_core::manifest::ManifestError;
 use kf_core::names::NameError;
+use kf_core::text::escaped_line;
 use kf_core::{AuthorId, CollectionName, Digest, Failure, Kind, PluginName, RegistryId};
 
 use crate::trust::Fault;
@@ -105,7 +106,7 @@ pub enum Error {
     #[error("{name} {version} needs ABI {abi}, which this kf does not support")]
     UnsupportedAbi { name: PluginName, version: semver::Version, abi: semver::Version },
 
-    #[error("{name} {version} is blocked{}: {reason}", by(registry.as_ref()))]
+    #[error("{name} {version} is blocked{}: {}", by(registry.as_ref()), escaped_line(reason))]
     Blocked { registry: Option<RegistryId>, name: PluginName, version: semver::Version, reason: String },
 
     #[error("{path} is owned by {owner}, but delegated to {found}")]

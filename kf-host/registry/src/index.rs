@@ -1,8 +1,9 @@
 //! What a registry offers, and how a request is resolved to a version.
 //!
 //! The admins sign `index/plugins.json`, which has the owner and the ceiling of each name, and what is yanked
-//! or blocked. Each author signs their own versions. [`View`] combines both; it holds only verified data and
-//! does no I/O.
+//! or blocked. In a [split](crate::split) registry, each shard has an index of its names in the same format, and
+//! `index/plugins.json` has only what is for all: blocks and collections. Each author signs their own versions. [`View`]
+//! combines them; it holds only verified data and does no I/O.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::parts::{Parts, Program};
+use crate::split::Shard;
 
 /// The format of `index/plugins.json`.
 pub const FORMAT: u64 = 1;
@@ -32,7 +34,7 @@ pub(crate) fn signed_at(extra: &BTreeMap<String, serde_json::Value>) -> Option<j
     extra.get(SIGNED_AT)?.as_str()?.parse().ok()
 }
 
-/// The file `index/plugins.json`.
+/// The file `index/plugins.json`, or the index of a shard.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Index {
@@ -72,8 +74,35 @@ pub struct Block {
 }
 
 impl Index {
+    /// Parses `index/plugins.json`.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        Ok(format::parse_json(PATH, bytes, FORMAT)?)
+        Self::parse_at(PATH, bytes)
+    }
+
+    /// Parses the index at another path.
+    pub(crate) fn parse_at(path: &str, bytes: &[u8]) -> Result<Self> {
+        Ok(format::parse_json(path, bytes, FORMAT)?)
+    }
+
+    /// Parses the index of a shard, which must be for the same registry, with names of this shard only.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be parsed, or has anything else.
+    pub(crate) fn parse_shard(shard: &Shard, registry: &RegistryId, bytes: &[u8]) -> Result<Self> {
+        let path = shard.prefix.index_path();
+        let index = Self::parse_at(&path, bytes)?;
+        let refuse = |why: String| Err(Error::invalid(path.clone(), why));
+        if index.registry != *registry {
+            return refuse(format!("it is of registry {}, not {registry}", index.registry));
+        }
+        if !index.blocked.is_empty() || !index.collections.is_empty() {
+            return refuse(format!("blocks and collections belong into {PATH}"));
+        }
+        match index.plugins.keys().find(|name| !shard.has(name)) {
+            Some(name) => refuse(format!("{name} belongs into another shard")),
+            None => Ok(index),
+        }
     }
 }
 

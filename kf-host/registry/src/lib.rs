@@ -13,6 +13,8 @@
 //!      └─ author-X ── plugins/NAME/VERSION/*             the author's own key
 //! ```
 //!
+//! A large registry is [split] by name, so that targets and its index do not grow with it.
+//!
 //! So a mirror cannot change a command, withhold a fix after the timestamp has expired, or serve an old
 //! version again; an author cannot publish under another author's name; and stolen online keys cannot forge
 //! a release.
@@ -21,7 +23,7 @@
 //! rest is the user's side: [`registries`] (pinned roots), [`access`] (private registries), [`trust`] (refresh and fetch), [`index`]
 //! (resolving versions), [`store`] (files by digest), [`receipt`] (installed commands and the user's
 //! consent), [`previous`] (versions to go back to), [`replacement`] (replacements), [`built_in`] (built-in
-//! commands) and [`mirror`] (copies of a registry).
+//! commands), [`catalogue`] (lists of all commands) and [`mirror`] (copies of a registry).
 //!
 //! The crate knows neither Kubernetes nor WebAssembly: permission rules are JSON to it, and components are
 //! bytes. Callers pass the home and the current time. The only environment variables it reads are for connections:
@@ -30,6 +32,7 @@
 
 pub mod access;
 pub mod built_in;
+pub mod catalogue;
 pub mod error;
 pub mod index;
 pub mod mirror;
@@ -41,8 +44,8 @@ pub mod publish;
 pub mod receipt;
 pub mod registries;
 pub mod replacement;
-
 pub mod source;
+pub mod split;
 pub mod store;
 pub mod transport;
 pub mod trust;

@@ -22,7 +22,7 @@ use semver::{Version, VersionReq};
 use sigstore_tuf::UpdaterConfig;
 
 use crate::error::{Error, Result};
-use crate::index::{self, Listed, Release, Want};
+use crate::index::{Listed, Release, Want};
 use crate::parts::Part;
 use crate::publish::stored;
 use crate::registries::Registry;
@@ -64,7 +64,14 @@ pub struct Copied {
 /// # Errors
 ///
 /// A chosen command or release does not exist, or is blocked; the folder has another registry or a newer state.
-pub fn copy(session: &Session, choice: Choice<'_>, store: Option<&Store>, to: &Path) -> Result<Copied> {
+pub fn copy(session: &mut Session, choice: Choice<'_>, store: Option<&Store>, to: &Path) -> Result<Copied> {
+    match choice {
+        Choice::All => session.load_all()?,
+        Choice::Names(names) => session.load(names)?,
+        Choice::Releases(releases) => session.load(releases.keys())?,
+    }
+    session.load_shards()?;
+    let session = &*session;
     let releases = choose(session, choice)?;
     let metadata = session.metadata()?;
     check_earlier(to, &metadata)?;
@@ -93,8 +100,8 @@ pub fn copy(session: &Session, choice: Choice<'_>, store: Option<&Store>, to: &P
             }
         }
     }
-    let (sha256, bytes) = session.index()?;
-    let mut last = vec![(target(index::PATH, sha256), bytes)];
+    let lists = session.lists()?.into_iter();
+    let mut last: Vec<_> = lists.map(|(path, sha256, bytes)| (target(&path, sha256), bytes)).collect();
     let Metadata { roots, roles, timestamp } = metadata;
     // A new root is seen at once, so everything that it signs for is there before.
     let files = roles.into_iter().chain(roots).chain([(TIMESTAMP.to_owned(), timestamp)]);
@@ -114,7 +121,12 @@ pub fn copy(session: &Session, choice: Choice<'_>, store: Option<&Store>, to: &P
 /// The same for a new copy: `to` must be missing or empty, and is complete or stays empty.
 ///
 /// Files are written to a hidden folder in `to`, which may be another disk, and renamed.
-pub fn copy_new(session: &Session, choice: Choice<'_>, store: Option<&Store>, to: &Path) -> Result<Copied> {
+pub fn copy_new(
+    session: &mut Session,
+    choice: Choice<'_>,
+    store: Option<&Store>,
+    to: &Path,
+) -> Result<Copied> {
     if !is_empty(to)? {
         return Err(Error::NotEmpty(to.to_owned()));
     }
@@ -127,7 +139,7 @@ pub fn copy_new(session: &Session, choice: Choice<'_>, store: Option<&Store>, to
     copied
 }
 
-fn copy_aside(session: &Session, choice: Choice<'_>, store: Option<&Store>, to: &Path) -> Result<Copied> {
+fn copy_aside(session: &mut Session, choice: Choice<'_>, store: Option<&Store>, to: &Path) -> Result<Copied> {
     let aside =
         tempfile::Builder::new().prefix(".tmp-copy-").tempdir_in(to).map_err(|e| Error::writing(to, e))?;
     let copied = copy(session, choice, store, aside.path())?;

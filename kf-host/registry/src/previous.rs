@@ -9,7 +9,7 @@
 //! registry has withdrawn meanwhile.
 
 use kf_core::format::{Format, FormatError};
-use kf_core::{Digest, PluginName};
+use kf_core::{Digest, PluginName, RegistryId};
 use kf_home::Home;
 use kf_home::lock::NameLock;
 use serde::{Deserialize, Serialize};
@@ -102,6 +102,15 @@ pub fn receipts(home: &Home, name: &PluginName) -> Result<Vec<Receipt>> {
 pub fn names(home: &Home) -> Result<Vec<PluginName>> {
     let files = home.previous_versions().names()?.into_iter();
     Ok(files.filter_map(|file| PluginName::parse(file.strip_suffix(".json")?).ok()).collect())
+}
+
+/// The commands with a kept version from a registry. A file that cannot be read is skipped, as in [`update_from`].
+pub(crate) fn names_from(home: &Home, registry: &RegistryId) -> Result<Vec<PluginName>> {
+    let is_from = |entry: &Entry| {
+        entry.receipt.as_ref().is_some_and(|receipt| receipt.origin.registry() == Some(registry))
+    };
+    let has_any = |name: &PluginName| read(home, name).is_ok_and(|entries| entries.iter().any(is_from));
+    Ok(names(home)?.into_iter().filter(has_any).collect())
 }
 
 /// Updates the blocks, yanks and ceilings of kept receipts. See [`receipt::update_from`].

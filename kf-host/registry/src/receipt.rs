@@ -4,10 +4,12 @@
 //! command. It is written last, in one rename: a command is installed if and only if its receipt exists. It has
 //! everything that starting a command needs, so starting takes one read.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use kf_core::format::{self, Format, FormatError};
 use kf_core::permissions::Permissions;
-use kf_core::{CommandGroup, Digest, PluginName};
+use kf_core::{CommandGroup, Digest, PluginName, RegistryId};
 use kf_home::Home;
 use kf_home::lock::NameLock;
 use semver::Version;
@@ -288,6 +290,19 @@ pub(crate) fn update_from(home: &Home, view: &View) -> Result<()> {
         }
     }
     previous::update_from(home, view)
+}
+
+/// The commands that are installed from a registry, or were before. A receipt that cannot be read is skipped, as in
+/// [`update_from`].
+pub(crate) fn names_from(home: &Home, registry: &RegistryId) -> Result<BTreeSet<PluginName>> {
+    let installed = list(home)?.into_iter();
+    let is_from = |receipt: &Result<Receipt>| {
+        receipt.as_ref().is_ok_and(|receipt| receipt.origin.registry() == Some(registry))
+    };
+    let mut names: BTreeSet<PluginName> =
+        installed.filter(|(_, receipt)| is_from(receipt)).map(|(name, _)| name).collect();
+    names.extend(previous::names_from(home, registry)?);
+    Ok(names)
 }
 
 /// The receipt with the registry's current blocks, yanks and ceiling.

@@ -88,6 +88,8 @@ const PEERS: [(&str, Option<&str>); 9] = [
     (WRONG, Some(FETCH)),
 ];
 
+const LIST_AVAILABLE: [&str; 3] = ["command", "list", "--available"];
+
 impl<'a> Scene<'a> {
     /// `git` is the folder with the repositories `before` and `after`.
     pub(crate) fn new(kf: &'a Path, folder: &Path, git: &Path) -> Result<Self> {
@@ -104,6 +106,11 @@ impl<'a> Scene<'a> {
     /// The home where the registry was added, and no command.
     pub(crate) fn set_up(&self) -> PathBuf {
         self.folder.join("set-up")
+    }
+
+    /// The home where the commands of the registry were listed, too.
+    fn listed(&self) -> PathBuf {
+        self.folder.join("listed")
     }
 
     /// A kf with this home.
@@ -128,7 +135,9 @@ impl<'a> Scene<'a> {
         succeeds(&self.set_up(), &add)?;
         homes::copy(&self.set_up(), &self.added())?;
         let [first, _] = ADDED;
-        succeeds(&self.added(), &["command", "add", first])
+        succeeds(&self.added(), &["command", "add", first])?;
+        homes::copy(&self.added(), &self.listed())?;
+        succeeds(&self.listed(), &LIST_AVAILABLE)
     }
 
     /// Runs all actions, or only some of them, in turns. Without a published registry, only those with git.
@@ -141,9 +150,8 @@ impl<'a> Scene<'a> {
         let is_wanted = |name: &str| only.is_none_or(|only| only.contains(&name));
         let root = published.map(|published| published.root.display().to_string()).unwrap_or_default();
         let [first, second] = ADDED;
-        let (empty, added) = (self.folder.join("empty"), self.added());
+        let (empty, added, listed) = (self.folder.join("empty"), self.added(), self.listed());
         let add_registry = ["registry", "add", "bench", &self.http.url, "--root", &root];
-        let list = ["command", "list", "--available"];
         let (add, add_second) = (["command", "add", first], ["command", "add", second]);
         let (outdated, misspelled) = (["command", "outdated"], ["command", "add", MISSPELLED]);
         let mut ours: Vec<(&str, &Path, Vec<&[&str]>, i32)> = vec![
@@ -152,8 +160,8 @@ impl<'a> Scene<'a> {
             (WARM, &added, vec![&add_second], 0),
             (IDLE, &added, vec![&outdated], 0),
             (ONE, &added, vec![&outdated], 0),
-            (LIST_COLD, &empty, vec![&add_registry, &list], 0),
-            (LIST, &added, vec![&list], 0),
+            (LIST_COLD, &empty, vec![&add_registry, &LIST_AVAILABLE], 0),
+            (LIST, &listed, vec![&LIST_AVAILABLE], 0),
             (WRONG, &added, vec![&misspelled], 5),
         ];
         ours.retain(|(name, ..)| published.is_some() && is_wanted(name));

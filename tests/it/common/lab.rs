@@ -166,8 +166,11 @@ impl Lab {
 
     /// Signs and serves the next snapshot, with a timestamp that lists it.
     pub fn publish_snapshot(&self, change: impl FnOnce(&mut Value)) {
-        let keys = [&self.keys.snapshot];
-        let (body, bytes) = self.next("snapshot", &keys, |body| change(&mut body["meta"]));
+        self.publish_snapshot_body(|body| change(&mut body["meta"]));
+    }
+
+    fn publish_snapshot_body(&self, change: impl FnOnce(&mut Value)) {
+        let (body, bytes) = self.next("snapshot", &[&self.keys.snapshot], change);
         self.serve("snapshot", &body, &bytes);
         let pinned = pin(&body, &bytes);
         self.publish("timestamp", &[&self.keys.timestamp], |body| body["meta"]["snapshot.json"] = pinned);
@@ -199,6 +202,20 @@ impl Lab {
         fs_err::write(self.path(&format!("published/targets/index/{digest}.plugins.json")), &bytes).unwrap();
         let target = json!({ "length": bytes.len(), "hashes": { "sha256": digest } });
         self.publish_listed("targets", &self.admins(), |body| body["targets"]["index/plugins.json"] = target);
+    }
+
+    /// Serves a changed catalogue, as a thief of the online keys can.
+    pub fn publish_catalogue(&self, change: impl FnOnce(&mut Value)) {
+        let folder = self.path("published/targets/catalogue");
+        let old = self.body("snapshot")["x-kf-catalogue"]["sha256"].as_str().unwrap().to_owned();
+        let bytes = fs_err::read(folder.join(format!("{old}.commands.json"))).unwrap();
+        let mut catalogue: Value = serde_json::from_slice(&bytes).unwrap();
+        change(&mut catalogue["commands"]);
+        let bytes = serde_json::to_vec(&catalogue).unwrap();
+        let sha256 = Digest::of(&bytes);
+        fs_err::write(folder.join(format!("{sha256}.commands.json")), &bytes).unwrap();
+        let pin = json!({ "commands": 3, "length": bytes.len(), "sha256": sha256 });
+        self.publish_snapshot_body(|body| body["x-kf-catalogue"] = pin);
     }
 
     /// The newest published file of a target.

@@ -132,7 +132,8 @@ impl Shelf {
                 add(&home, name);
                 home
             });
-            for folder in ["compiled", "locks", "receipts", "store"] {
+            // All commands have the same author, so any of the registry's states will do.
+            for folder in ["compiled", "locks", "receipts", "registries", "store"] {
                 let kf = Path::new(".local/share/kf");
                 copy(&added.path().join(kf).join(folder), &home.path().join(kf));
             }

@@ -7,25 +7,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
-use kf_core::{AuthorId, Digest};
+use kf_core::{AuthorId, Digest, PluginName};
 use kf_home::lock::try_lock;
 use sigstore_tuf::metadata::{Root, Signature, Snapshot, TargetFile, Targets, Timestamp as TimestampRole};
 use sigstore_tuf::{Error as TufError, TrustedMetadataSet, UpdaterConfig};
 
+use super::admins::Admins;
 use super::approval::{approvals, content};
 use super::current::{Anchor, Current, TIMESTAMP, kept, same_pin};
 use super::keys::{PublicKeys, SigningKey};
-use super::metadata::{self, Authority, Body, Signed, canonical, days, envelope, stamp, to_signed};
+use super::metadata::{self, Authority, Body, Signed, canonical, compact_envelope, days, stamp, to_signed};
 use super::release::{self, Details, Gate, Published, Release};
 use super::role::RoleName;
-use super::stage::{is_fresh, is_signed_by_delegation};
+use super::stage::is_fresh;
 use super::staging::{Signers, Staging, max_length};
 use crate::MAX_INDEX_BYTES;
+use crate::catalogue::{self, Offer, Pin};
 use crate::error::{Error, Result};
-use crate::index::{self, Index};
+use crate::index::{Index, Listed};
 use crate::parts::PartKind;
 use crate::source::Expiry;
-use crate::trust::chain;
+use crate::split::{self, Prefix, Shard};
+use crate::trust::{chain, mark, releases};
 
 /// How far ahead the clock of the machine that staged may have been.
 const CLOCK_SLACK: SignedDuration = SignedDuration::from_hours(24);
@@ -154,10 +157,14 @@ impl Publication {
             );
         }
         with_next(input, |next, staging| {
-            let Checked { new, signed, targets } = next.check(staging)?;
+            let Checked { index, new, signed, mut targets } = next.check(staging)?;
             next.require_approvals(&new, staging)?;
             let plugins = new.into_iter().map(|new| new.version).collect();
-            let (snapshot, timestamp) = next.sign()?;
+            let (pin, catalogue) = next.catalogue(index)?;
+            if next.current.catalogue() != Some(pin) {
+                targets.push((release::stored(catalogue::PATH, pin.sha256), catalogue));
+            }
+            let (snapshot, timestamp) = next.sign(pin)?;
             let files = next.files(targets, &snapshot, &timestamp)?;
 
             let mut versions: BTreeMap<String, u64> =
@@ -209,19 +216,27 @@ struct Next<'a> {
     /// The published roots, and the staged one.
     roots: Vec<Signed<Root>>,
     targets: Signed<Targets>,
+    /// The shards that `targets` delegates to.
+    shards: BTreeMap<Prefix, Signed<Targets>>,
     /// The staged author roles.
     authors: BTreeMap<AuthorId, Signed<Targets>>,
     /// Whether `targets` is new.
     new_targets: bool,
+    /// Those of `shards` that are new.
+    new_shards: BTreeSet<Prefix>,
 }
 
 /// The checked versions and files.
 struct Checked {
+    /// Of all names.
+    index: Index,
     new: Vec<NewVersion>,
     signed: Vec<Published>,
-    /// The stored path below `targets/`, and the bytes.
-    targets: Vec<(String, Vec<u8>)>,
+    targets: Files,
 }
+
+/// New files: the stored path below `targets/`, and the bytes.
+type Files = Vec<(String, Vec<u8>)>;
 
 impl<'a> Next<'a> {
     fn new(input: &'a AssembleInput<'a>, current: &'a Current, staging: Option<&Staging>) -> Result<Self> {
@@ -229,12 +244,21 @@ impl<'a> Next<'a> {
         let incoming = Incoming { staging, now: input.now };
         let root = incoming.role(RoleName::Root, current.root(), expiry.root_days)?;
         let targets = incoming.role(RoleName::Targets, current.targets.as_ref(), expiry.targets_days)?;
-        let mut authors = BTreeMap::new();
+        let (mut authors, mut staged_shards) = (BTreeMap::new(), BTreeMap::new());
         for role in staging.iter().flat_map(|staging| staging.roles()) {
-            if let RoleName::Author(id) = role {
-                let published = current.authors.get(id);
-                if let Some(file) = incoming.role(role.clone(), published, expiry.author_days)? {
-                    authors.insert(id.clone(), file);
+            match role {
+                RoleName::Root | RoleName::Targets => {}
+                RoleName::Names(prefix) => {
+                    let published = current.shards.get(prefix);
+                    if let Some(file) = incoming.role(role.clone(), published, expiry.targets_days)? {
+                        staged_shards.insert(prefix.clone(), file);
+                    }
+                }
+                RoleName::Author(id) => {
+                    let published = current.authors.get(id);
+                    if let Some(file) = incoming.role(role.clone(), published, expiry.author_days)? {
+                        authors.insert(id.clone(), file);
+                    }
                 }
             }
         }
@@ -246,7 +270,26 @@ impl<'a> Next<'a> {
         let new_targets = targets.is_some();
         let targets = targets.or_else(|| current.targets.clone());
         let targets = targets.ok_or_else(|| Error::Publish("no targets role: stage it first".into()))?;
-        Ok(Self { input, current, roots, targets, authors, new_targets })
+        let mut shards = BTreeMap::new();
+        let new_shards = staged_shards.keys().cloned().collect();
+        for Shard { prefix, .. } in split::shards(targets.body()) {
+            let role = staged_shards.remove(&prefix).or_else(|| current.shards.get(&prefix).cloned());
+            let role = role.ok_or_else(|| {
+                refuse(RoleName::Names(prefix.clone()), "targets delegates to it, but it is not staged")
+            })?;
+            shards.insert(prefix, role);
+        }
+        if let Some(prefix) = staged_shards.into_keys().next() {
+            return Err(refuse(RoleName::Names(prefix), "targets does not delegate to it"));
+        }
+        Ok(Self { input, current, roots, targets, shards, authors, new_targets, new_shards })
+    }
+
+    fn admins(&self) -> Admins<'_> {
+        Admins::new(
+            self.targets.body(),
+            self.shards.iter().map(|(prefix, shard)| (prefix.role(), shard.body())),
+        )
     }
 
     fn root(&self) -> Result<&Signed<Root>> {
@@ -260,9 +303,10 @@ impl<'a> Next<'a> {
 
     /// Checks the staged roles against the published state, and the new versions with the gate.
     fn check(&self, staging: Option<&Staging>) -> Result<Checked> {
-        let mut checked = Checked { new: Vec::new(), signed: Vec::new(), targets: Vec::new() };
-        let index = self.index(staging, &mut checked)?;
-        if let Some((_, published)) = &self.current.index
+        let mut targets = Vec::new();
+        let index = self.index(staging, &mut targets)?;
+        let mut checked = Checked { index: index.clone(), new: Vec::new(), signed: Vec::new(), targets };
+        if let Some(published) = &self.current.index
             && published.registry != index.registry
         {
             return Err(refuse(RoleName::Targets, "its index belongs to another registry"));
@@ -276,7 +320,9 @@ impl<'a> Next<'a> {
                 index.registry
             )));
         }
-        if self.new_targets {
+        // A new root may revoke keys to which the shards are still delegated.
+        let has_new_keys = self.old_root().is_some() && !self.shards.is_empty();
+        if self.new_targets || !self.new_shards.is_empty() || has_new_keys {
             self.check_targets(&index)?;
         }
         for (id, role) in &self.authors {
@@ -285,60 +331,153 @@ impl<'a> Next<'a> {
         Ok(checked)
     }
 
-    fn index(&self, staging: Option<&Staging>, checked: &mut Checked) -> Result<Index> {
-        if !self.new_targets {
-            let index = self.current.index.as_ref().map(|(_, index)| index.clone());
-            return index.ok_or_else(|| refuse(RoleName::Targets, "it signs no index"));
+    /// The index of the registry, with those of all shards.
+    fn index(&self, staging: Option<&Staging>, files: &mut Files) -> Result<Index> {
+        let bytes = self.index_of(RoleName::Targets, &self.targets, self.new_targets, staging, files)?;
+        let mut all = Index::parse(&bytes)?;
+        if !self.shards.is_empty() && !all.plugins.is_empty() {
+            return Err(refuse(RoleName::Targets, "its index has names that belong into shards"));
         }
-        let entry = self.targets.body().target(index::PATH);
-        let (Some(entry), Some(staging)) = (entry, staging) else {
-            return Err(refuse(RoleName::Targets, "it signs no index"));
-        };
-        let bytes = checked.take(staging, index::PATH, entry, MAX_INDEX_BYTES)?;
-        Index::parse(&bytes)
+        for shard in split::shards(self.targets.body()) {
+            let role = RoleName::Names(shard.prefix.clone());
+            let file = self.shards.get(&shard.prefix).ok_or_else(|| refuse(role.clone(), "it is missing"))?;
+            let is_new = self.new_shards.contains(&shard.prefix);
+            let bytes = self.index_of(role, file, is_new, staging, files)?;
+            all.plugins.extend(Index::parse_shard(&shard, &all.registry, &bytes)?.plugins);
+        }
+        Ok(all)
     }
 
-    /// Checks the targets role: the index, and delegations that match its owners exactly.
-    fn check_targets(&self, index: &Index) -> Result<()> {
-        let refuse = |reason: &str| refuse(RoleName::Targets, reason);
-        let body = self.targets.body();
-        let none = BTreeMap::new();
-        let published = self.current.targets.as_ref().map_or(&none, |targets| &targets.body().targets);
-        let others = |targets: &BTreeMap<String, TargetFile>| {
-            targets
-                .iter()
-                .filter(|(path, _)| *path != index::PATH)
-                .map(|(p, t)| (p.clone(), t.clone()))
-                .collect()
-        };
-        let (old, new): (BTreeMap<_, _>, BTreeMap<_, _>) = (others(published), others(&body.targets));
-        if old != new {
-            return Err(refuse("it changes a target other than the index"));
+    fn index_of(
+        &self,
+        role: RoleName,
+        file: &Signed<Targets>,
+        is_new: bool,
+        staging: Option<&Staging>,
+        files: &mut Files,
+    ) -> Result<Vec<u8>> {
+        let none = || refuse(role.clone(), "it signs no index");
+        let path = role.index_path().ok_or_else(none)?;
+        let entry = file.body().target(&path).ok_or_else(none)?;
+        match staging.filter(|_| is_new) {
+            Some(staging) => take(files, staging, &path, entry, MAX_INDEX_BYTES),
+            None => self.current.read_target(&path, entry),
         }
+    }
+
+    /// Checks the roles of the admins: their indexes, and delegations that match the owners exactly.
+    fn check_targets(&self, index: &Index) -> Result<()> {
+        let published = self.current.targets.as_ref();
+        check_others(&RoleName::Targets, self.targets.body(), published)?;
+        let owners = match self.shards.is_empty() {
+            true => self.owners(&RoleName::Targets, self.targets.body(), None)?,
+            false => self.check_shards()?,
+        };
+        self.check_kept()?;
+        let named: BTreeMap<String, AuthorId> =
+            index.plugins.iter().map(|(name, entry)| (name.to_string(), entry.owner.clone())).collect();
+        if owners != named {
+            return Err(refuse(RoleName::Targets, "its delegations do not match the owners in the index"));
+        }
+        self.check_same_keys(index)
+    }
+
+    /// Checks the shards, and returns the owners of all names.
+    fn check_shards(&self) -> Result<BTreeMap<String, AuthorId>> {
+        let refuse_targets = |reason: &str| refuse(RoleName::Targets, reason);
+        let body = self.targets.body();
+        let all: Vec<Shard> = split::shards(body).collect();
+        let delegations = body.delegations.iter().flat_map(|delegations| &delegations.roles);
+        if delegations.clone().count() != all.len() {
+            return Err(refuse_targets("it delegates to a role that is neither an author's nor a shard's"));
+        }
+        let admins = Authority::in_root(self.root()?.body(), "targets")?;
+        for (at, shard) in all.iter().enumerate() {
+            if all.iter().skip(at + 1).any(|other| shard.overlaps(other)) {
+                return Err(refuse_targets(&format!("{} overlaps another shard", shard.prefix.role())));
+            }
+        }
+        for role in delegations {
+            let authority = Authority::in_targets(body, &role.name);
+            let authority = authority.ok_or_else(|| refuse_targets("a delegation has no keys"))?;
+            authority.check(&role.name)?;
+            if !role.terminating {
+                return Err(refuse_targets("a delegation must be terminating, and by path"));
+            }
+            if !authority.is_same(&admins) {
+                let reason = format!("{} must have the keys and the threshold of targets", role.name);
+                return Err(refuse_targets(&reason));
+            }
+        }
+        let mut owners = BTreeMap::new();
+        for shard in &all {
+            let role = RoleName::Names(shard.prefix.clone());
+            let file = self.shards.get(&shard.prefix).ok_or_else(|| refuse(role.clone(), "it is missing"))?;
+            self.check_shard(&role, file)?;
+            check_others(&role, file.body(), self.current.shards.get(&shard.prefix))?;
+            owners.extend(self.owners(&role, file.body(), Some(shard))?);
+        }
+        Ok(owners)
+    }
+
+    /// Checks the signatures and the age of a shard's role.
+    fn check_shard(&self, role: &RoleName, file: &Signed<Targets>) -> Result<()> {
+        let name = role.to_string();
+        let authority = Authority::in_targets(self.targets.body(), &name);
+        authority
+            .ok_or_else(|| refuse(role.clone(), "targets does not delegate to it"))?
+            .verify(&file.metadata, &name)
+            .map_err(|e| refuse(role.clone(), &chain(&e)))?;
+        match file.body().expires < self.input.now {
+            true => Err(refuse(role.clone(), &format!("it expired at {}", file.body().expires))),
+            false => Ok(()),
+        }
+    }
+
+    /// The owners of names to whom a role delegates.
+    fn owners(
+        &self,
+        role: &RoleName,
+        body: &Targets,
+        shard: Option<&Shard>,
+    ) -> Result<BTreeMap<String, AuthorId>> {
+        let refuse = |reason: &str| refuse(role.clone(), reason);
         let delegations = body.delegations.as_ref().ok_or_else(|| refuse("it delegates nothing"))?;
         let mut owners = BTreeMap::new();
-        for role in &delegations.roles {
-            let RoleName::Author(id) = role.name.parse()? else {
+        for delegated in &delegations.roles {
+            let Ok(RoleName::Author(id)) = delegated.name.parse() else {
                 return Err(refuse("it delegates to a role that is not an author's"));
             };
-            let authority = Authority::in_targets(body, &role.name);
-            authority.ok_or_else(|| refuse("a delegation has no keys"))?.check(&role.name)?;
-            if !role.terminating || role.path_hash_prefixes.is_some() {
+            let authority = Authority::in_targets(body, &delegated.name);
+            authority.ok_or_else(|| refuse("a delegation has no keys"))?.check(&delegated.name)?;
+            if !delegated.terminating || delegated.path_hash_prefixes.is_some() {
                 return Err(refuse("a delegation must be terminating, and by path"));
             }
-            for path in role.paths.iter().flatten() {
+            for path in delegated.paths.iter().flatten() {
                 let name = path.strip_prefix("plugins/").and_then(|rest| rest.strip_suffix("/*/*"));
                 let name = name.ok_or_else(|| refuse("it delegates a path other than plugins/NAME/*/*"))?;
+                if shard.is_some_and(|shard| !PluginName::parse(name).is_ok_and(|name| shard.has(&name))) {
+                    return Err(refuse(&format!("it delegates {name}, which belongs into another shard")));
+                }
                 if owners.insert(name.to_owned(), id.clone()).is_some() {
                     return Err(refuse(&format!("it delegates {name} twice")));
                 }
             }
         }
-        self.check_kept()?;
-        let named: BTreeMap<String, AuthorId> =
-            index.plugins.iter().map(|(name, entry)| (name.to_string(), entry.owner.clone())).collect();
-        if owners != named {
-            return Err(refuse("its delegations do not match the owners in the index"));
+        Ok(owners)
+    }
+
+    /// Checks that all shards delegate to an author with the same keys.
+    fn check_same_keys(&self, index: &Index) -> Result<()> {
+        let admins = self.admins();
+        let authors: BTreeSet<&AuthorId> = index.plugins.values().map(|entry| &entry.owner).collect();
+        for author in authors {
+            let mut delegators = admins.delegators(author);
+            let Some((_, first)) = delegators.next() else { continue };
+            if let Some((other, _)) = delegators.find(|(_, authority)| !authority.is_same(&first)) {
+                let reason = format!("{other} delegates to {} with other keys", author.role());
+                return Err(refuse(RoleName::Targets, &reason));
+            }
         }
         Ok(())
     }
@@ -347,10 +486,11 @@ impl<'a> Next<'a> {
     fn check_kept(&self) -> Result<()> {
         let body = self.targets.body();
         let mut kept = kept(body)?;
+        let admins = self.admins();
         for (id, role) in &self.current.authors {
             let file = RoleName::Author(id.clone()).file();
             let is_kept = kept.remove(&file).is_some_and(|pin| same_pin(&pin, role));
-            if !is_kept && !is_signed_by_delegation(body, id, role) {
+            if !is_kept && !admins.is_signed(id, role) {
                 let reason = format!("it revokes the keys of {} without keeping what they signed", id.role());
                 return Err(refuse(RoleName::Targets, &reason));
             }
@@ -372,7 +512,7 @@ impl<'a> Next<'a> {
     ) -> Result<()> {
         let refuse = |reason: &str| refuse(RoleName::Author(id.clone()), reason);
         let body = role.body();
-        let authority = Authority::in_targets(self.targets.body(), &id.role());
+        let authority = self.admins().authority(id);
         authority
             .ok_or_else(|| refuse("targets does not delegate to it"))?
             .verify(&role.metadata, &id.role())
@@ -397,7 +537,8 @@ impl<'a> Next<'a> {
             let mut parts = BTreeMap::new();
             for part in release::PARTS {
                 let target = body.target(&path(part)).ok_or_else(|| refuse("a file is missing"))?;
-                parts.insert(part, checked.take(staging, &path(part), target, part.max_bytes())?);
+                let bytes = take(&mut checked.targets, staging, &path(part), target, part.max_bytes())?;
+                parts.insert(part, bytes);
             }
             let mut part = |kind: PartKind| parts.remove(&kind).unwrap_or_default();
             let release =
@@ -464,10 +605,11 @@ impl<'a> Next<'a> {
         let root = self.roots.len() > self.current.roots.len();
         let top = [(root, RoleName::Root), (self.new_targets, RoleName::Targets)];
         let top = top.into_iter().filter_map(|(new, role)| new.then_some(role));
-        top.chain(self.authors.keys().cloned().map(RoleName::Author)).collect()
+        let shards = self.new_shards.iter().cloned().map(RoleName::Names);
+        top.chain(shards).chain(self.authors.keys().cloned().map(RoleName::Author)).collect()
     }
 
-    /// Checks the signatures of root and targets.
+    /// Checks the signatures of root, targets and shards.
     fn check_admins(&self) -> Result<()> {
         let root = self.root()?;
         if let Some(old) = self.old_root() {
@@ -475,7 +617,10 @@ impl<'a> Next<'a> {
         }
         Authority::in_root(root.body(), "root")?.verify(&root.metadata, "root").map_err(publish_tuf)?;
         let authority = Authority::in_root(root.body(), "targets")?;
-        authority.verify(&self.targets.metadata, "targets").map_err(publish_tuf)
+        authority.verify(&self.targets.metadata, "targets").map_err(publish_tuf)?;
+        self.shards
+            .iter()
+            .try_for_each(|(prefix, file)| self.check_shard(&RoleName::Names(prefix.clone()), file))
     }
 
     /// The roles in which rights grow.
@@ -511,8 +656,28 @@ impl<'a> Next<'a> {
         Ok(())
     }
 
+    /// The catalogue of the next state.
+    fn catalogue(&self, index: Index) -> Result<(Pin, Vec<u8>)> {
+        let mut offers = BTreeMap::new();
+        for (name, entry) in index.plugins {
+            let role = self.authors.get(&entry.owner).or_else(|| self.current.authors.get(&entry.owner));
+            let mut listed = Listed { entry, keyids: Vec::new(), releases: BTreeMap::new(), problem: None };
+            if let Some(role) = role {
+                listed.releases = releases(&name, role.body());
+            }
+            for release in listed.releases.values_mut() {
+                mark(release, &listed.entry, &index.blocked);
+            }
+            let offer = Offer::new(&listed.entry, listed.newest());
+            offers.insert(name, offer);
+        }
+        let commands = offers.len();
+        let bytes = catalogue::to_bytes(&index.registry, offers).map_err(metadata::publish)?;
+        Ok((Pin { commands, length: bytes.len() as u64, sha256: Digest::of(&bytes) }, bytes))
+    }
+
     /// Signs timestamp, and snapshot if it has to change.
-    fn sign(&self) -> Result<(Signed<Snapshot>, Signed<TimestampRole>)> {
+    fn sign(&self, catalogue: Pin) -> Result<(Signed<Snapshot>, Signed<TimestampRole>)> {
         self.check_online_keys()?;
         let expiry = self.input.expiry;
         let published = self.current.snapshot.as_ref();
@@ -521,9 +686,14 @@ impl<'a> Next<'a> {
             None => metadata::snapshot()?,
         };
         snapshot.meta.insert(RoleName::Targets.file(), self.targets.pin()?);
+        for (prefix, role) in &self.shards {
+            snapshot.meta.insert(RoleName::Names(prefix.clone()).file(), role.pin()?);
+        }
         for (id, role) in &self.authors {
             snapshot.meta.insert(RoleName::Author(id.clone()).file(), role.pin()?);
         }
+        let catalogue = serde_json::to_value(catalogue).map_err(metadata::publish)?;
+        snapshot.extra.insert(catalogue::FIELD.into(), catalogue);
         let authority = Authority::in_root(self.root()?.body(), "snapshot")?;
         let up_to_date = published.filter(|published| {
             metadata::same(published.body(), &snapshot)
@@ -585,7 +755,7 @@ impl<'a> Next<'a> {
             }
         }
         let signatures: Vec<Signature> = signatures.into_values().collect();
-        let file = Signed::parse(role, envelope(&signed, &signatures)?)?;
+        let file = Signed::parse(role, compact_envelope(&signed, &signatures)?)?;
         let authority = Authority::in_root(self.root()?.body(), role)?;
         authority.verify(&file.metadata, role).map_err(|e| Error::Publish(chain(&e)))?;
         Ok(file)
@@ -594,7 +764,7 @@ impl<'a> Next<'a> {
     /// All files in the order in which they must be written, checked as by a client.
     fn files(
         &self,
-        targets: Vec<(String, Vec<u8>)>,
+        targets: Files,
         snapshot: &Signed<Snapshot>,
         timestamp: &Signed<TimestampRole>,
     ) -> Result<Vec<(PathBuf, Vec<u8>)>> {
@@ -611,6 +781,11 @@ impl<'a> Next<'a> {
         };
         for (id, role) in &self.authors {
             add(role.version(), &RoleName::Author(id.clone()).file(), &role.bytes);
+        }
+        for (prefix, role) in &self.shards {
+            if self.new_shards.contains(prefix) {
+                add(role.version(), &RoleName::Names(prefix.clone()).file(), &role.bytes);
+            }
         }
         if self.new_targets {
             add(self.targets.version(), &RoleName::Targets.file(), &self.targets.bytes);
@@ -655,15 +830,26 @@ impl<'a> Next<'a> {
     }
 }
 
-impl Checked {
-    /// Adds a staged file to those to publish and returns its bytes.
-    fn take(&mut self, staging: &Staging, path: &str, entry: &TargetFile, max: u64) -> Result<Vec<u8>> {
-        let sha256 = metadata::sha256(&entry.hashes);
-        let bytes = staging.target(path, entry.length, sha256, max)?;
-        let sha256 = sha256.ok_or_else(|| Error::Publish(format!("{path} has no sha256")))?;
-        self.targets.push((release::stored(path, sha256), bytes.clone()));
-        Ok(bytes)
+/// Adds a staged file to those to publish and returns its bytes.
+fn take(files: &mut Files, staging: &Staging, path: &str, entry: &TargetFile, max: u64) -> Result<Vec<u8>> {
+    let sha256 = metadata::sha256(&entry.hashes);
+    let bytes = staging.target(path, entry.length, sha256, max)?;
+    let sha256 = sha256.ok_or_else(|| Error::Publish(format!("{path} has no sha256")))?;
+    files.push((release::stored(path, sha256), bytes.clone()));
+    Ok(bytes)
+}
+
+/// Refuses a role that changes a target other than its index.
+fn check_others(role: &RoleName, body: &Targets, published: Option<&Signed<Targets>>) -> Result<()> {
+    let index = role.index_path();
+    let others = |targets: &Targets| -> BTreeMap<String, TargetFile> {
+        let others = targets.targets.iter().filter(|(path, _)| Some(*path) != index.as_ref());
+        others.map(|(path, target)| (path.clone(), target.clone())).collect()
+    };
+    if published.map_or_else(BTreeMap::new, |published| others(published.body())) != others(body) {
+        return Err(refuse(role.clone(), "it changes a target other than the index"));
     }
+    Ok(())
 }
 
 /// The roles of a staging folder.

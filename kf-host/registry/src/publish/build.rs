@@ -11,7 +11,7 @@ use super::keys::KeyRing;
 use super::release::{Artifacts, Describe, Gate};
 use super::role::RoleName;
 use super::stage::{StageInput, stage};
-use super::staging::{Staging, sign};
+use super::staging::Staging;
 use crate::error::{Error, Result};
 use crate::source::Source;
 
@@ -54,13 +54,14 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built> {
         describe: input.describe,
         gate: input.gate,
     })?;
+    let opened = Staging::open(&staging)?;
     for role in &staged.roles {
         for key in input.keys.of(role) {
-            sign(&staging, role, key)?;
+            opened.sign(role, key)?;
         }
         if let (RoleName::Author(_), true) = (role, input.approve_grants) {
             for key in &input.keys.targets {
-                approve(&staging, role, content(&Staging::open(&staging)?, role)?, key)?;
+                approve(&staging, role, content(&opened, role)?, key)?;
             }
         }
     }

@@ -8,7 +8,7 @@
 //! role any more. The admins who revoke the key sign the digest of that role's file into their own role ([`kept`]).
 //! This keeps the versions that they saw, and none that the old key signs later.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -19,14 +19,18 @@ use semver::Version;
 use sigstore_tuf::metadata::{MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp as TimestampRole};
 use sigstore_tuf::{TrustedMetadataSet, UpdaterConfig};
 
+use super::admins::Admins;
 use super::keys::PublicKeys;
 use super::metadata::{self, Authority, Body, Signed};
 use super::release::{self, Details};
+use super::role::RoleName;
 use super::stage::{has_holders, same_bytes};
 use crate::MAX_WASM_BYTES;
+use crate::catalogue::Pin;
 use crate::error::{Error, Result};
 use crate::index::{self, Block, Index};
 use crate::parts::PartKind;
+use crate::split::{self, Prefix};
 use crate::trust::chain;
 
 /// The field of targets with the author roles that the admins vouch for.
@@ -75,9 +79,15 @@ pub(super) struct Current {
     pub(super) timestamp: Option<Signed<TimestampRole>>,
     pub(super) snapshot: Option<Signed<Snapshot>>,
     pub(super) targets: Option<Signed<Targets>>,
+    /// The roles of all shards that ever existed, including those that targets no longer delegates to. Only those that it
+    /// does are verified.
+    pub(super) shards: BTreeMap<Prefix, Signed<Targets>>,
     /// The roles of all authors who ever published, including those without a delegation.
     pub(super) authors: BTreeMap<AuthorId, Signed<Targets>>,
-    pub(super) index: Option<(Vec<u8>, Index)>,
+    /// The indexes of targets and of the shards that it delegates to.
+    indexes: BTreeMap<RoleName, Vec<u8>>,
+    /// All of them together.
+    pub(super) index: Option<Index>,
 }
 
 impl Current {
@@ -88,7 +98,9 @@ impl Current {
             timestamp: None,
             snapshot: None,
             targets: None,
+            shards: BTreeMap::new(),
             authors: BTreeMap::new(),
+            indexes: BTreeMap::new(),
             index: None,
         };
         let Some(mut trusted) = current.read_roots(anchor)? else { return Ok(current) };
@@ -109,33 +121,146 @@ impl Current {
             limits.targets_max_length,
         )?;
         trusted.update_targets(&targets.bytes, now).map_err(|e| invalid(&path, chain(&e)))?;
-        let kept = kept(targets.body())?;
-        for (file, pin) in &snapshot.body().meta {
-            let Some(id) = file.strip_prefix("author-").and_then(|rest| rest.strip_suffix(".json")) else {
-                continue;
-            };
-            let id = AuthorId::parse(id)?;
-            let role: Signed<Targets> = current.pinned(file, Some(pin), limits.targets_max_length)?;
-            match trusted.update_delegated_targets(&role.bytes, &id.role(), "targets", now) {
-                Ok(_) => {}
-                Err(_) if kept.get(file).is_some_and(|kept| same_pin(kept, &role)) => {}
-                Err(error) => {
-                    let path = current.metadata_path(&format!("{}.{file}", pin.version));
-                    return Err(invalid(&path, chain(&error)));
-                }
-            }
-            current.authors.insert(id, role);
-        }
-        let entry = targets.body().target(index::PATH);
-        let entry =
-            entry.ok_or_else(|| invalid(&path, format!("role targets does not sign {}", index::PATH)))?;
-        let bytes = current.read_target(index::PATH, entry)?;
-        let index = Index::parse(&bytes)?;
-        current.index = Some((bytes, index));
+        current.read_shards(&mut trusted, snapshot.body(), targets.body())?;
+        current.read_authors(&mut trusted, snapshot.body(), targets.body())?;
+        current.read_indexes(targets.body())?;
         current.timestamp = Some(timestamp);
         current.snapshot = Some(snapshot);
         current.targets = Some(targets);
         Ok(current)
+    }
+
+    fn read_shards(
+        &mut self,
+        trusted: &mut TrustedMetadataSet,
+        snapshot: &Snapshot,
+        targets: &Targets,
+    ) -> Result<()> {
+        let max = UpdaterConfig::default().targets_max_length;
+        let delegated: BTreeSet<Prefix> = split::shards(targets).map(|shard| shard.prefix).collect();
+        for (file, pin) in &snapshot.meta {
+            let Some(prefix) = file.strip_suffix(".json").and_then(Prefix::of_role) else { continue };
+            let role: Signed<Targets> = self.pinned(file, Some(pin), max)?;
+            if delegated.contains(&prefix) {
+                trusted
+                    .update_delegated_targets(&role.bytes, &prefix.role(), "targets", Timestamp::MIN)
+                    .map_err(|e| {
+                        invalid(&self.metadata_path(&format!("{}.{file}", pin.version)), chain(&e))
+                    })?;
+            }
+            self.shards.insert(prefix, role);
+        }
+        match delegated.iter().find(|prefix| !self.shards.contains_key(prefix)) {
+            Some(prefix) => {
+                Err(Error::Publish(format!("the published metadata does not list {}.json", prefix.role())))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn read_authors(
+        &mut self,
+        trusted: &mut TrustedMetadataSet,
+        snapshot: &Snapshot,
+        targets: &Targets,
+    ) -> Result<()> {
+        let now = Timestamp::MIN;
+        let kept = kept(targets)?;
+        let mut authors = BTreeMap::new();
+        for (file, pin) in &snapshot.meta {
+            let Some(id) = file.strip_prefix("author-").and_then(|rest| rest.strip_suffix(".json")) else {
+                continue;
+            };
+            let id = AuthorId::parse(id)?;
+            let role: Signed<Targets> =
+                self.pinned(file, Some(pin), UpdaterConfig::default().targets_max_length)?;
+            let is_kept = kept.get(file).is_some_and(|kept| same_pin(kept, &role));
+            let admins = self.admins_below(targets);
+            let mut delegators = admins.delegators(&id).map(|(name, _)| name).peekable();
+            if delegators.peek().is_none() && !is_kept {
+                let path = self.metadata_path(&format!("{}.{file}", pin.version));
+                return Err(invalid(&path, format!("no role delegates to {}", id.role())));
+            }
+            for delegator in delegators {
+                match trusted.update_delegated_targets(&role.bytes, &id.role(), delegator, now) {
+                    Ok(_) => {}
+                    Err(_) if is_kept => {}
+                    Err(error) => {
+                        let path = self.metadata_path(&format!("{}.{file}", pin.version));
+                        return Err(invalid(&path, chain(&error)));
+                    }
+                }
+            }
+            authors.insert(id, role);
+        }
+        self.authors = authors;
+        Ok(())
+    }
+
+    fn read_indexes(&mut self, targets: &Targets) -> Result<()> {
+        let bytes = self.read_index(targets, index::PATH)?;
+        let mut all = Index::parse(&bytes)?;
+        self.indexes.insert(RoleName::Targets, bytes);
+        for shard in split::shards(targets) {
+            let path = shard.prefix.index_path();
+            let role = self.shards.get(&shard.prefix).ok_or_else(|| {
+                Error::Publish(format!("the published metadata does not list {}.json", shard.prefix.role()))
+            })?;
+            let bytes = self.read_index(role.body(), &path)?;
+            all.plugins.extend(Index::parse_shard(&shard, &all.registry, &bytes)?.plugins);
+            self.indexes.insert(RoleName::Names(shard.prefix), bytes);
+        }
+        self.index = Some(all);
+        Ok(())
+    }
+
+    fn read_index(&self, role: &Targets, path: &str) -> Result<Vec<u8>> {
+        let entry = role.target(path).ok_or_else(|| {
+            Error::Publish(format!("invalid published metadata: no role signs {path}; restore it first"))
+        })?;
+        self.read_target(path, entry)
+    }
+
+    /// The index that a role signs.
+    pub(super) fn index_of(&self, role: &RoleName) -> Option<&Vec<u8>> {
+        self.indexes.get(role)
+    }
+
+    /// The file of a role.
+    pub(super) fn file(&self, role: &RoleName) -> Option<&Vec<u8>> {
+        match role {
+            RoleName::Root => self.root().map(|root| &root.bytes),
+            RoleName::Targets => self.targets.as_ref().map(|targets| &targets.bytes),
+            RoleName::Names(prefix) => self.shards.get(prefix).map(|shard| &shard.bytes),
+            RoleName::Author(id) => self.authors.get(id).map(|author| &author.bytes),
+        }
+    }
+
+    /// The published catalogue.
+    pub(super) fn catalogue(&self) -> Option<Pin> {
+        Pin::of(&self.snapshot.as_ref()?.body().extra)
+    }
+
+    /// The roles of the admins; none if nothing is published.
+    pub(super) fn admins(&self) -> Option<Admins<'_>> {
+        Some(self.admins_below(self.targets.as_ref()?.body()))
+    }
+
+    fn admins_below<'a>(&'a self, targets: &'a Targets) -> Admins<'a> {
+        let shards = self.shards_below(targets);
+        Admins::new(targets, shards.map(|(prefix, shard)| (prefix.role(), shard.body())))
+    }
+
+    fn shards_below<'a>(
+        &'a self,
+        targets: &'a Targets,
+    ) -> impl Iterator<Item = (&'a Prefix, &'a Signed<Targets>)> {
+        split::shards(targets).filter_map(|shard| self.shards.get_key_value(&shard.prefix))
+    }
+
+    /// The shards that targets delegates to.
+    pub(super) fn shards_in_use(&self) -> impl Iterator<Item = (&Prefix, &Signed<Targets>)> {
+        self.targets.iter().flat_map(|targets| self.shards_below(targets.body()))
     }
 
     fn read_roots(&mut self, anchor: Anchor<'_>) -> Result<Option<TrustedMetadataSet>> {
@@ -238,10 +363,13 @@ impl Current {
 
     /// Every published version of a command with its component, by any author.
     pub(super) fn components(&self, name: &PluginName) -> impl Iterator<Item = (Version, &TargetFile)> {
-        let targets = self.authors.values().flat_map(|role| &role.body().targets);
-        targets.filter_map(move |(path, target)| {
-            let (found, version, kind) = release::parse_path(path)?;
-            (found == *name && kind == PartKind::Component).then_some((version, target))
+        let folder = format!("plugins/{name}/");
+        self.authors.values().flat_map(move |role| {
+            let below = split::starting_with(&role.body().targets, folder.clone());
+            below.filter_map(|(path, target)| {
+                let (_, version, kind) = release::parse_path(path)?;
+                (kind == PartKind::Component).then_some((version, target))
+            })
         })
     }
 }

@@ -176,7 +176,7 @@ impl KeyRing {
     pub fn of(&self, role: &RoleName) -> Vec<&SigningKey> {
         match role {
             RoleName::Root => self.root.iter().collect(),
-            RoleName::Targets => self.targets.iter().collect(),
+            RoleName::Targets | RoleName::Names(_) => self.targets.iter().collect(),
             RoleName::Author(id) => self.authors.get(id).into_iter().collect(),
         }
     }

@@ -123,6 +123,15 @@ pub(super) fn envelope(signed: &Value, signatures: &[Signature]) -> Result<Vec<u
     pretty(&json!({ "signed": signed, "signatures": signatures }))
 }
 
+/// A metadata file without spaces, for roles that no one reads and that grow with the registry.
+pub(super) fn compact_envelope(signed: &Value, signatures: &[Signature]) -> Result<Vec<u8>> {
+    compact(&json!({ "signed": signed, "signatures": signatures }))
+}
+
+pub(super) fn compact(value: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(publish)
+}
+
 pub(super) fn pretty(value: &impl Serialize) -> Result<Vec<u8>> {
     let mut bytes = serde_json::to_vec_pretty(value).map_err(publish)?;
     bytes.push(b'\n');
@@ -191,6 +200,11 @@ impl Authority {
     pub(super) fn id_of(&self, key: &Key) -> Option<&str> {
         let is_same = |candidate: &Key| (&candidate.scheme, &candidate.keyval) == (&key.scheme, &key.keyval);
         self.keys.iter().find(|(_, candidate)| is_same(candidate)).map(|(id, _)| id.as_str())
+    }
+
+    /// Whether another authority has the same keys and threshold.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.role.threshold == other.role.threshold && self.keys == other.keys
     }
 
     pub(super) fn verify<T: Role>(&self, file: &Metadata<T>, role: &str) -> Result<(), TufError> {
@@ -309,7 +323,11 @@ pub(super) fn delegations() -> Result<Delegations> {
 
 /// A terminating delegation of `paths`.
 pub(super) fn delegated_role(name: &str, holders: &Holders, paths: Vec<String>) -> Result<DelegatedRole> {
-    let role = role_keys(holders)?;
+    delegated_to(name, &role_keys(holders)?, paths)
+}
+
+/// The same with the ids of its keys.
+pub(super) fn delegated_to(name: &str, role: &RoleKeys, paths: Vec<String>) -> Result<DelegatedRole> {
     from_fields(json!({
         "name": name,
         "keyids": role.keyids,

@@ -32,6 +32,7 @@
 //! Each new version passes a *gate*, when it is staged and when it is assembled: the author owns the name, the version is
 //! higher than all published ones, and the caller's [`Gate`] accepts it (a supported ABI, rights within the ceiling).
 
+mod admins;
 mod approval;
 mod assemble;
 mod build;

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use kf_core::AuthorId;
 use kf_core::format::Format;
+use kf_core::{AuthorId, PluginName};
 use serde_json::Value;
 use sigstore_tuf::Key;
-use sigstore_tuf::metadata::{Delegations, Root, Targets};
+use sigstore_tuf::metadata::{DelegatedRole, Delegations, Root, Targets};
 
+use super::admins::Admins;
 use super::current::{self, Anchor, Current, KEPT};
 use super::keys::{Holders, PublicKeys};
 use super::metadata::{self, Authority, Body, Signed, days, stamp, to_signed};
@@ -17,9 +18,10 @@ use super::release::{self, Artifact, Artifacts, Describe, Gate, Published};
 use super::role::RoleName;
 use super::staging::Draft;
 use crate::error::{Error, Result};
-use crate::index::{self, Block, Entry, Index};
+use crate::index::{Block, Entry, Index};
 use crate::parts::PartKind;
 use crate::source::{Author, Plugin, Source};
+use crate::split::{self, Prefix, Shard};
 
 /// The input of a stage.
 pub struct StageInput<'a> {
@@ -60,11 +62,14 @@ pub struct Staged {
 /// Every new version is checked for owner, version order and immutability, and passes the gate. See
 /// [`Staging`](super::Staging) for the folder.
 pub fn stage(input: &StageInput<'_>) -> Result<Staged> {
+    if let Some(shard) = input.only.iter().copied().flatten().find(|role| matches!(role, RoleName::Names(_))) {
+        return Err(Error::Publish(format!("{shard} is staged with targets, not alone")));
+    }
     let source = Source::read(input.source)?;
     let reviewed = source.roots.get(&1).map(Vec::as_slice);
     let anchor = Anchor { root: input.pinned_root.or(reviewed), keys: input.keys };
     let current = Current::read(input.published, anchor)?;
-    if let Some((_, index)) = &current.index
+    if let Some(index) = &current.index
         && index.registry != source.registry.name
     {
         return Err(Error::Publish(format!(
@@ -89,9 +94,11 @@ pub fn stage(input: &StageInput<'_>) -> Result<Staged> {
     let root = stage.root()?;
     let mut authors = stage.authors();
     let plugins = stage.admit(&mut authors)?;
-    let targets = stage.targets(&root)?;
+    let (targets, shards) = stage.targets(&root)?;
+    let shards = shards.iter().map(|(prefix, shard)| (prefix.role(), shard));
+    let admins = Admins::new(&targets, shards);
     for (id, body) in authors {
-        stage.author(&id, body, &targets)?;
+        stage.author(&id, body, &admins)?;
     }
     let draft = stage.draft;
     draft.write(input.staging, &current)?;
@@ -108,7 +115,12 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
+    /// The shards are staged with targets: together they are what the admins sign.
     fn wanted(&self, role: &RoleName) -> bool {
+        let role = match role {
+            RoleName::Names(_) => &RoleName::Targets,
+            role => role,
+        };
         self.input.only.is_none_or(|only| only.contains(role))
     }
 
@@ -292,35 +304,84 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// The next targets role: the index and the delegations.
-    fn targets(&mut self, root: &Root) -> Result<Targets> {
-        let published = self.current.targets.as_ref();
+    /// The next targets role and, if the registry is split, the role of each shard: indexes and delegations.
+    fn targets(&mut self, root: &Root) -> Result<(Targets, BTreeMap<Prefix, Targets>)> {
+        let current = self.current;
+        let published = current.targets.as_ref();
         if !self.wanted(&RoleName::Targets) {
-            return Ok(published.ok_or_else(nothing_published)?.body().clone());
+            let targets = published.ok_or_else(nothing_published)?.body().clone();
+            let shards = split::shards(&targets)
+                .filter_map(|shard| {
+                    let role = current.shards.get(&shard.prefix)?.body().clone();
+                    Some((shard.prefix, role))
+                })
+                .collect();
+            return Ok((targets, shards));
         }
-        let mut body = match published {
-            Some(published) => published.body().clone(),
-            None => metadata::targets()?,
-        };
-        let index = index_bytes(self.source)?;
-        let entry = metadata::target_file(&index)?;
-        body.targets.insert(index::PATH.into(), entry.clone());
-        body.delegations = Some(self.delegations(body.delegations.as_ref())?);
-        self.keep(&mut body)?;
-        let authority = Authority::in_root(root, "targets")?;
+        let admins = Authority::in_root(root, "targets")?;
+        let split = split::split(self.source.plugins.keys());
         let life = self.source.registry.expiry.targets_days;
-        if self.put(RoleName::Targets, body.clone(), published, &authority, life)? {
-            self.add_target(index::PATH, &entry, index)?;
+        let mut shards = BTreeMap::new();
+        let mut indexes = BTreeMap::new();
+        for shard in &split {
+            let role = RoleName::Names(shard.prefix.clone());
+            let (body, index) = self.indexed(&role, current.shards.get(&shard.prefix), Some(shard))?;
+            shards.insert(shard.prefix.clone(), body);
+            indexes.insert(role, index);
         }
-        Ok(body)
+        let (mut body, index) = self.indexed(&RoleName::Targets, published, None)?;
+        if !split.is_empty() {
+            let old = published.and_then(|published| published.body().delegations.as_ref());
+            body.delegations = Some(delegations_to(&split, &admins, old)?);
+        }
+        let all = Admins::new(&body, shards.iter().map(|(prefix, shard)| (prefix.role(), shard)));
+        match self.kept(&body, &all)? {
+            Kept::Unchanged => {}
+            Kept::None => drop(body.extra.remove(KEPT)),
+            Kept::These(kept) => drop(body.extra.insert(KEPT.into(), kept)),
+        }
+        if self.put(RoleName::Targets, body.clone(), published, &admins, life)? {
+            self.add_index(&RoleName::Targets, index)?;
+        }
+        for (role, index) in indexes {
+            let RoleName::Names(prefix) = &role else { continue };
+            let authority = Authority::in_targets(&body, &prefix.role());
+            let (Some(authority), Some(shard)) = (authority, shards.get(prefix)) else { continue };
+            let old = current.shards.get(prefix);
+            if self.put(role.clone(), shard.clone(), old, &authority, life)? {
+                self.add_index(&role, index)?;
+            }
+        }
+        Ok((body, shards))
     }
 
-    /// Makes the admins vouch for the roles of authors whose keys were revoked. Entries that are no longer needed are
+    /// The next body of a role that signs an index, and the index: of `shard`, or of the registry.
+    fn indexed(
+        &self,
+        role: &RoleName,
+        old: Option<&Signed<Targets>>,
+        shard: Option<&Shard>,
+    ) -> Result<(Targets, Vec<u8>)> {
+        let mut body = match old {
+            Some(old) => old.body().clone(),
+            None => metadata::targets()?,
+        };
+        let index = index_bytes(self.source, shard)?;
+        body.targets.insert(role.index_path().unwrap_or_default(), metadata::target_file(&index)?);
+        body.delegations = Some(self.delegations(body.delegations.as_ref(), shard)?);
+        Ok((body, index))
+    }
+
+    fn add_index(&mut self, role: &RoleName, index: Vec<u8>) -> Result<()> {
+        self.add_target(&role.index_path().unwrap_or_default(), &metadata::target_file(&index)?, index)
+    }
+
+    /// The roles of authors whose keys were revoked, for which the admins vouch. Entries that are no longer needed are
     /// kept until the role changes for another reason, because a change needs the admins' signatures.
-    fn keep(&self, body: &mut Targets) -> Result<()> {
+    fn kept(&self, body: &Targets, admins: &Admins<'_>) -> Result<Kept> {
         let mut needed = BTreeMap::new();
         for (id, role) in &self.current.authors {
-            if !is_signed_by_delegation(body, id, role) {
+            if !admins.is_signed(id, role) {
                 needed.insert(RoleName::Author(id.clone()).file(), role.pin()?);
             }
         }
@@ -329,32 +390,35 @@ impl Stage<'_> {
         if is_complete
             && self.current.targets.as_ref().is_some_and(|published| metadata::same(published.body(), body))
         {
-            return Ok(());
+            return Ok(Kept::Unchanged);
         }
-        if needed.is_empty() {
-            body.extra.remove(KEPT);
-        } else {
-            body.extra.insert(KEPT.into(), serde_json::to_value(&needed).map_err(metadata::publish)?);
+        match needed.is_empty() {
+            true => Ok(Kept::None),
+            false => Ok(Kept::These(serde_json::to_value(&needed).map_err(metadata::publish)?)),
         }
-        Ok(())
     }
 
-    /// One terminating role for each author, with one path for each name.
-    fn delegations(&self, published: Option<&Delegations>) -> Result<Delegations> {
+    /// One terminating role for each author, with one path for each name; in a shard, of its names only.
+    fn delegations(&self, published: Option<&Delegations>, shard: Option<&Shard>) -> Result<Delegations> {
         let mut delegations = metadata::delegations()?;
         if let Some(published) = published {
             delegations.extra.clone_from(&published.extra);
         }
-        for author in self.source.authors.values().filter(|author| !author.plugins.is_empty()) {
+        for author in self.source.authors.values() {
+            let paths: Vec<String> = author
+                .plugins
+                .iter()
+                .filter(|name| shard.is_none_or(|shard| shard.has(name)))
+                .map(|name| format!("plugins/{name}/*/*"))
+                .collect();
+            if paths.is_empty() {
+                continue;
+            }
             let holders = self.holders(author)?;
             delegations.keys.extend(metadata::by_id(&holders.keys)?);
             let name = author.id.role();
-            let paths = author.plugins.iter().map(|plugin| format!("plugins/{plugin}/*/*")).collect();
             let mut role = metadata::delegated_role(&name, &holders, paths)?;
-            let old = published.and_then(|published| published.roles.iter().find(|role| role.name == name));
-            if let Some(old) = old {
-                role.extra.clone_from(&old.extra);
-            }
+            copy_extra(&mut role, published);
             delegations.roles.push(role);
         }
         Ok(delegations)
@@ -376,9 +440,9 @@ impl Stage<'_> {
         Ok(Holders { keys: listed, threshold: author.threshold })
     }
 
-    fn author(&mut self, id: &AuthorId, body: Option<Targets>, targets: &Targets) -> Result<()> {
+    fn author(&mut self, id: &AuthorId, body: Option<Targets>, admins: &Admins<'_>) -> Result<()> {
         let role = RoleName::Author(id.clone());
-        let Some(authority) = Authority::in_targets(targets, &id.role()) else {
+        let Some(authority) = admins.authority(id) else {
             // Only possible if the targets role is not staged; then this author cannot publish.
             if self.wanted(&role) && body.is_some() {
                 return Err(Error::Publish(format!("the published targets do not delegate to {role} yet")));
@@ -415,10 +479,38 @@ fn signed_value<T: Body>(file: &Signed<T>) -> Result<Value> {
     Ok(value.get("signed").cloned().unwrap_or_default())
 }
 
-/// Whether an author's role is signed as `targets` delegates it.
-pub(super) fn is_signed_by_delegation(targets: &Targets, id: &AuthorId, role: &Signed<Targets>) -> bool {
-    let authority = Authority::in_targets(targets, &id.role());
-    authority.is_some_and(|authority| authority.verify(&role.metadata, &id.role()).is_ok())
+/// What targets says about the roles of authors whose keys were revoked.
+enum Kept {
+    Unchanged,
+    None,
+    These(Value),
+}
+
+/// The delegations to the roles of shards, with the keys of the targets role.
+fn delegations_to(
+    shards: &[Shard],
+    admins: &Authority,
+    published: Option<&Delegations>,
+) -> Result<Delegations> {
+    let mut delegations = metadata::delegations()?;
+    if let Some(published) = published {
+        delegations.extra.clone_from(&published.extra);
+    }
+    delegations.keys.clone_from(&admins.keys);
+    for shard in shards {
+        let mut role = metadata::delegated_to(&shard.prefix.role(), &admins.role, shard.paths())?;
+        copy_extra(&mut role, published);
+        delegations.roles.push(role);
+    }
+    Ok(delegations)
+}
+
+/// Keeps the additional fields of a published delegation.
+fn copy_extra(role: &mut DelegatedRole, published: Option<&Delegations>) {
+    let old = published.and_then(|published| published.roles.iter().find(|old| old.name == role.name));
+    if let Some(old) = old {
+        role.extra.clone_from(&old.extra);
+    }
 }
 
 /// Whether an authority has exactly these keys and threshold.
@@ -431,26 +523,31 @@ fn blocked(source: &Source) -> Vec<Block> {
     source.plugins.values().flat_map(|plugin| plugin.blocked.clone()).collect()
 }
 
-fn index_bytes(source: &Source) -> Result<Vec<u8>> {
+/// The index of a shard. Without one, `index/plugins.json`: it has all names unless the registry is split.
+fn index_bytes(source: &Source, shard: Option<&Shard>) -> Result<Vec<u8>> {
+    let is_split = source.plugins.len() > split::MAX_UNSPLIT;
+    let is_here = |name: &PluginName| shard.map_or(!is_split, |shard| shard.has(name));
+    let entry = |plugin: &Plugin| Entry {
+        owner: plugin.owner.clone(),
+        summary: plugin.summary.clone(),
+        homepage: plugin.homepage.clone(),
+        ceiling: plugin.ceiling.clone(),
+        yanked: plugin.yanked.clone(),
+    };
     let index = Index {
         format: Format,
         registry: source.registry.name.clone(),
         plugins: source
             .plugins
-            .values()
-            .map(|plugin| {
-                let entry = Entry {
-                    owner: plugin.owner.clone(),
-                    summary: plugin.summary.clone(),
-                    homepage: plugin.homepage.clone(),
-                    ceiling: plugin.ceiling.clone(),
-                    yanked: plugin.yanked.clone(),
-                };
-                (plugin.name.clone(), entry)
-            })
+            .iter()
+            .filter(|(name, _)| is_here(name))
+            .map(|(name, plugin)| (name.clone(), entry(plugin)))
             .collect(),
-        blocked: blocked(source),
-        collections: source.registry.collections.clone(),
+        blocked: if shard.is_none() { blocked(source) } else { Vec::new() },
+        collections: if shard.is_none() { source.registry.collections.clone() } else { BTreeMap::new() },
     };
-    metadata::pretty(&index)
+    match shard {
+        Some(_) => metadata::compact(&index),
+        None => metadata::pretty(&index),
+    }
 }

@@ -9,11 +9,12 @@
 //! signatures/ROLE/KEYID     one key's signature of it, in hexadecimal
 //! approvals/ROLE/KEYID      one admin's approval of rights that grow, in hexadecimal
 //! targets/PATH              new files, under their published names
-//! published/ROLE.json       the published version of ROLE, and the current root and targets
+//! published/ROLE.json       the published version of ROLE, and the roles that delegate to it
 //! published/plugins.json    the published index
+//! published/names/…         the published indexes of shards
 //! ```
 //!
-//! `ROLE` is `root`, `targets` or `author-NAME`. Each signature has its own file: signing does not change what is
+//! `ROLE` is `root`, `targets`, `names-PREFIX` for a [shard](crate::split), or `author-NAME`. Each signature has its own file: signing does not change what is
 //! signed, and signatures from several machines are combined by copying them into one folder.
 //!
 //! The folder is not trusted. `published/` only serves to show the changes; [`assemble`](super::assemble()) compares it
@@ -21,6 +22,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use jiff::Timestamp;
 use kf_core::format::{self, Format};
@@ -31,6 +33,7 @@ use serde_json::Value;
 use sigstore_tuf::metadata::{Metadata, Root, Signature, Targets};
 use sigstore_tuf::{Key, TrustedMetadataSet, UpdaterConfig};
 
+use super::admins::Admins;
 use super::changes::{Change, changes};
 use super::current::{Anchor, Current};
 use super::keys::SigningKey;
@@ -39,13 +42,13 @@ use super::release;
 use super::role::RoleName;
 use crate::MAX_INDEX_BYTES;
 use crate::error::{Error, Result};
-use crate::index::{self, SIGNED_AT};
+use crate::index::SIGNED_AT;
+use crate::split::{self, Prefix, Shard};
 use crate::trust::chain;
 
 const FORMAT: u64 = 1;
 const MAX_STAGING_JSON_BYTES: u64 = 1024 * 1024;
 pub(super) const MAX_SIGNATURE_BYTES: u64 = 16 * 1024;
-const PUBLISHED_INDEX: &str = "plugins.json";
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -108,23 +111,26 @@ impl Draft {
             files.push((Path::new("targets").join(path), bytes.clone()));
         }
         let published = Path::new("published");
-        let mut base = vec![
-            (RoleName::Root, current.root().map(|root| &root.bytes)),
-            (RoleName::Targets, current.targets.as_ref().map(|targets| &targets.bytes)),
-        ];
+        let mut base = BTreeSet::from([RoleName::Root, RoleName::Targets]);
+        base.extend(self.roles.keys().cloned());
+        let admins = current.admins();
         for role in self.roles.keys() {
-            if let RoleName::Author(id) = role {
-                base.push((role.clone(), current.authors.get(id).map(|author| &author.bytes)));
-            }
+            let RoleName::Author(id) = role else { continue };
+            let delegators = admins.iter().flat_map(|admins| admins.delegators(id));
+            base.extend(delegators.filter_map(|(name, _)| name.parse().ok()));
         }
-        for (role, bytes) in base {
-            files.extend(bytes.map(|bytes| (published.join(role.file()), bytes.clone())));
+        for role in &base {
+            files.extend(current.file(role).map(|bytes| (published.join(role.file()), bytes.clone())));
+            let index = published_index(role).zip(current.index_of(role));
+            files.extend(index.map(|(path, bytes)| (published.join(path), bytes.clone())));
         }
-        files.extend(
-            current.index.as_ref().map(|(bytes, _)| (published.join(PUBLISHED_INDEX), bytes.clone())),
-        );
         Ok(files)
     }
+}
+
+/// The path of a role's published index below `published/`.
+fn published_index(role: &RoleName) -> Option<String> {
+    role.index_path().and_then(|path| path.strip_prefix("index/").map(str::to_owned))
 }
 
 fn signature_path(role: &RoleName, keyid: &str) -> Result<PathBuf> {
@@ -179,6 +185,11 @@ pub struct Staging {
     dir: PathBuf,
     registry: RegistryId,
     roles: BTreeMap<RoleName, Value>,
+    /// Read once: each signature is checked against them.
+    base_targets: OnceLock<Option<Signed<Targets>>>,
+    staged_targets: OnceLock<Option<Targets>>,
+    /// The shards as they will be.
+    shards: OnceLock<BTreeMap<Prefix, Targets>>,
 }
 
 impl Staging {
@@ -208,7 +219,14 @@ impl Staging {
                 }
             }
         }
-        Ok(Self { dir: dir.to_owned(), registry: json.registry, roles })
+        Ok(Self {
+            dir: dir.to_owned(),
+            registry: json.registry,
+            roles,
+            base_targets: OnceLock::new(),
+            staged_targets: OnceLock::new(),
+            shards: OnceLock::new(),
+        })
     }
 
     pub(super) fn dir(&self) -> &Path {
@@ -226,11 +244,12 @@ impl Staging {
     pub fn holders(&self) -> Result<BTreeMap<String, String>> {
         let mut holders: BTreeMap<String, String> =
             self.roots()?.iter().flat_map(metadata::holders).collect();
-        let published = self.base_targets()?.map(|published| published.body().clone());
-        for targets in [published, self.staged_targets()?].into_iter().flatten() {
-            for role in targets.delegations.iter().flat_map(|delegations| &delegations.roles) {
-                let name = role.name.strip_prefix("author-").unwrap_or(&role.name);
-                holders.extend(role.keyids.iter().map(|id| (id.clone(), name.to_owned())));
+        let mut delegating: Vec<&Targets> = self.base_targets()?.map(Signed::body).into_iter().collect();
+        delegating.extend(self.staged_targets()?);
+        delegating.extend(self.shards()?.values());
+        for role in delegating.into_iter().flat_map(|role| &role.delegations).flat_map(|them| &them.roles) {
+            if let Some(author) = role.name.strip_prefix("author-") {
+                holders.extend(role.keyids.iter().map(|id| (id.clone(), author.to_owned())));
             }
         }
         Ok(holders)
@@ -247,30 +266,73 @@ impl Staging {
                 published.display()
             )))
         };
-        let targets = current.targets.as_ref().map(|targets| &targets.bytes);
-        if self.base_of(&RoleName::Root)?.as_ref() != current.root().map(|root| &root.bytes) {
-            return refuse("root");
-        }
-        if self.base_of(&RoleName::Targets)?.as_ref() != targets {
-            return refuse("targets role");
-        }
-        if self.base(PUBLISHED_INDEX, MAX_INDEX_BYTES)?.as_ref()
-            != current.index.as_ref().map(|(bytes, _)| bytes)
-        {
-            return refuse("index");
-        }
-        for role in self.roles() {
-            if let RoleName::Author(id) = role
-                && self.base_of(role)?.as_ref() != current.authors.get(id).map(|author| &author.bytes)
+        let delegating = self.base_shards()?.into_keys().map(RoleName::Names);
+        let mut roles: BTreeSet<RoleName> = self.roles().cloned().chain(delegating).collect();
+        roles.extend([RoleName::Root, RoleName::Targets]);
+        for role in &roles {
+            if self.base_of(role)?.as_ref() != current.file(role) {
+                return refuse(&match role {
+                    RoleName::Root => "root".to_owned(),
+                    RoleName::Targets => "targets role".to_owned(),
+                    role => format!("role {role}"),
+                });
+            }
+            if let Some(path) = published_index(role)
+                && self.base(&path, MAX_INDEX_BYTES)?.as_ref() != current.index_of(role)
             {
-                return refuse(&format!("role {role}"));
+                return refuse("index");
             }
         }
         Ok(())
     }
 
-    fn staged_targets(&self) -> Result<Option<Targets>> {
-        self.roles.get(&RoleName::Targets).map(parse_unsigned).transpose()
+    /// The targets role as it will be: staged or else published.
+    fn targets(&self) -> Result<Option<&Targets>> {
+        match self.staged_targets()? {
+            Some(staged) => Ok(Some(staged)),
+            None => Ok(self.base_targets()?.map(Signed::body)),
+        }
+    }
+
+    /// The published shards in the folder, as the published targets role delegates to them.
+    fn base_shards(&self) -> Result<BTreeMap<Prefix, Targets>> {
+        let Some(targets) = self.base_targets()? else { return Ok(BTreeMap::new()) };
+        let mut shards = BTreeMap::new();
+        for Shard { prefix, .. } in split::shards(targets.body()) {
+            let role = RoleName::Names(prefix.clone());
+            let Some(bytes) = self.base_of(&role)? else { continue };
+            let shard = Signed::<Targets>::parse(&format!("the published {role}"), bytes)?;
+            let authority = Authority::in_targets(targets.body(), &role.to_string());
+            let authority =
+                authority.ok_or_else(|| Error::Publish(format!("targets does not delegate to {role}")))?;
+            authority.verify(&shard.metadata, &role.to_string()).map_err(|e| {
+                Error::Publish(format!("invalid published {role} in the staging: {}", chain(&e)))
+            })?;
+            shards.insert(prefix, shard.body().clone());
+        }
+        Ok(shards)
+    }
+
+    /// The shards as they will be, as far as they are in the folder.
+    fn shards(&self) -> Result<&BTreeMap<Prefix, Targets>> {
+        if let Some(shards) = self.shards.get() {
+            return Ok(shards);
+        }
+        let mut shards = self.base_shards()?;
+        for (role, signed) in &self.roles {
+            if let RoleName::Names(prefix) = role {
+                shards.insert(prefix.clone(), parse_unsigned(signed)?);
+            }
+        }
+        Ok(self.shards.get_or_init(|| shards))
+    }
+
+    fn staged_targets(&self) -> Result<Option<&Targets>> {
+        if let Some(found) = self.staged_targets.get() {
+            return Ok(found.as_ref());
+        }
+        let staged = self.roles.get(&RoleName::Targets).map(parse_unsigned).transpose()?;
+        Ok(self.staged_targets.get_or_init(|| staged).as_ref())
     }
 
     /// The registry that it is for.
@@ -287,7 +349,7 @@ impl Staging {
     pub fn review(&self, role: &RoleName) -> Result<Review> {
         match role {
             RoleName::Root => self.review_as::<Root>(role),
-            RoleName::Targets | RoleName::Author(_) => self.review_as::<Targets>(role),
+            RoleName::Targets | RoleName::Names(_) | RoleName::Author(_) => self.review_as::<Targets>(role),
         }
     }
 
@@ -295,12 +357,13 @@ impl Staging {
         let file: Signed<T> = self.role(role)?;
         let base = self.base_value(role)?;
         let mut found = changes(None, &undated(base.clone()), &undated(self.signed(role)?.clone()));
-        if let (RoleName::Targets, Some(new)) = (role, self.staged_index()?) {
-            let old = self.base(PUBLISHED_INDEX, MAX_INDEX_BYTES)?.unwrap_or_else(|| b"{}".to_vec());
+        if let Some((path, new)) = self.staged_index(role)? {
+            let old = published_index(role).map(|path| self.base(&path, MAX_INDEX_BYTES)).transpose()?;
+            let old = old.flatten().unwrap_or_else(|| b"{}".to_vec());
             let parse = |bytes: &[u8]| -> Result<Value> {
-                serde_json::from_slice(bytes).map_err(|e| Error::invalid(index::PATH, e))
+                serde_json::from_slice(bytes).map_err(|e| Error::invalid(&path, e))
             };
-            found.extend(changes(Some(index::PATH), &parse(&old)?, &parse(&new)?));
+            found.extend(changes(Some(&path), &parse(&old)?, &parse(&new)?));
         }
         let required = self.required(role)?;
         let signers = required.iter().map(|authority| Signers {
@@ -397,14 +460,17 @@ impl Staging {
                 }
                 Ok(vec![new])
             }
-            RoleName::Author(_) => {
-                let targets = match self.staged_targets()? {
-                    Some(staged) => Some(staged),
-                    None => self.base_targets()?.map(|published| published.body().clone()),
-                };
-                let authority =
-                    targets.and_then(|targets| Authority::in_targets(&targets, &role.to_string()));
+            RoleName::Names(_) | RoleName::Author(_) => {
                 let none = || Error::Publish(format!("targets does not delegate to {role}"));
+                let targets = self.targets()?.ok_or_else(none)?;
+                let authority = match role {
+                    RoleName::Author(id) => {
+                        let shards = self.shards()?;
+                        let shards = shards.iter().map(|(prefix, shard)| (prefix.role(), shard));
+                        Admins::new(targets, shards).authority(id)
+                    }
+                    role => Authority::in_targets(targets, &role.to_string()),
+                };
                 Ok(vec![authority.ok_or_else(none)?])
             }
         }
@@ -417,7 +483,7 @@ impl Staging {
             RoleName::Targets => {
                 self.roots()?.iter().map(|root| Authority::in_root(root, "targets")).collect()
             }
-            RoleName::Root | RoleName::Author(_) => self.required(role),
+            RoleName::Root | RoleName::Names(_) | RoleName::Author(_) => self.required(role),
         }
     }
 
@@ -438,7 +504,15 @@ impl Staging {
         Ok(roots)
     }
 
-    fn base_targets(&self) -> Result<Option<Signed<Targets>>> {
+    fn base_targets(&self) -> Result<Option<&Signed<Targets>>> {
+        if let Some(found) = self.base_targets.get() {
+            return Ok(found.as_ref());
+        }
+        let base = self.read_base_targets()?;
+        Ok(self.base_targets.get_or_init(|| base).as_ref())
+    }
+
+    fn read_base_targets(&self) -> Result<Option<Signed<Targets>>> {
         let Some(bytes) = self.base(&RoleName::Targets.file(), max_length(&RoleName::Targets))? else {
             return Ok(None);
         };
@@ -467,11 +541,13 @@ impl Staging {
         Ok(files::read_regular_file(&self.dir.join("published").join(file), max)?)
     }
 
-    /// The index in the staged targets role.
-    fn staged_index(&self) -> Result<Option<Vec<u8>>> {
-        let Some(targets) = self.staged_targets()? else { return Ok(None) };
-        let Some(entry) = targets.target(index::PATH) else { return Ok(None) };
-        self.target(index::PATH, entry.length, metadata::sha256(&entry.hashes), MAX_INDEX_BYTES).map(Some)
+    /// The path and the content of the index that a staged role signs.
+    fn staged_index(&self, role: &RoleName) -> Result<Option<(String, Vec<u8>)>> {
+        let (Some(path), Some(signed)) = (role.index_path(), self.roles.get(role)) else { return Ok(None) };
+        let body: Targets = parse_unsigned(signed)?;
+        let Some(entry) = body.target(&path) else { return Ok(None) };
+        let bytes = self.target(&path, entry.length, metadata::sha256(&entry.hashes), MAX_INDEX_BYTES)?;
+        Ok(Some((path, bytes)))
     }
 
     /// The bytes of a staged target; they must match the signed digest.
@@ -521,7 +597,7 @@ pub(super) fn max_length(role: &RoleName) -> u64 {
     let limits = UpdaterConfig::default();
     match role {
         RoleName::Root => limits.root_max_length,
-        RoleName::Targets | RoleName::Author(_) => limits.targets_max_length,
+        RoleName::Targets | RoleName::Names(_) | RoleName::Author(_) => limits.targets_max_length,
     }
 }
 

@@ -42,7 +42,7 @@ pub fn roles(published: &Path, pinned_root: &[u8]) -> Result<Vec<RoleStatus>> {
 /// The metadata is invalid. Expired roles, and missing or changed files, are [problems](Verified::problems).
 pub fn verify(published: &Path, pinned_root: &[u8], now: Timestamp) -> Result<Verified> {
     let current = read(published, pinned_root)?;
-    let (_, index) = current.index.as_ref().ok_or_else(|| nothing_published(published))?;
+    let index = current.index.as_ref().ok_or_else(|| nothing_published(published))?;
     let roles = statuses(&current);
     let mut problems: Vec<String> = roles
         .iter()
@@ -51,9 +51,8 @@ pub fn verify(published: &Path, pinned_root: &[u8], now: Timestamp) -> Result<Ve
         .collect();
     let (mut files, mut bytes, mut versions) = (0, 0, 0);
     let mut signed: Vec<(&String, &TargetFile)> = Vec::new();
-    if let Some(targets) = &current.targets {
-        signed.extend(&targets.body().targets);
-    }
+    let admins = current.targets.iter().chain(current.shards_in_use().map(|(_, shard)| shard));
+    signed.extend(admins.flat_map(|role| &role.body().targets));
     for (id, role) in &current.authors {
         if !index.plugins.values().any(|entry| entry.owner == *id) {
             continue;
@@ -109,6 +108,7 @@ fn statuses(current: &Current) -> Vec<RoleStatus> {
     roles.extend(current.timestamp.as_ref().map(|role| status("timestamp", role)));
     roles.extend(current.snapshot.as_ref().map(|role| status("snapshot", role)));
     roles.extend(current.targets.as_ref().map(|role| status("targets", role)));
+    roles.extend(current.shards_in_use().map(|(prefix, role)| status(&prefix.role(), role)));
     roles.extend(current.authors.iter().map(|(id, role): (_, &Signed<Targets>)| status(&id.role(), role)));
     roles
 }

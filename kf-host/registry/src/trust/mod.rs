@@ -17,7 +17,9 @@
 
 mod client;
 mod fault;
+mod loading;
 mod mirrors;
+mod offers;
 mod originals;
 mod state;
 mod view;
@@ -31,25 +33,28 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kf_core::manifest::Manifest;
-use kf_core::{Digest, Kind, RegistryId};
+use kf_core::{Digest, Kind, PluginName, RegistryId};
 use kf_home::Home;
 use serde_json::Value;
-use sigstore_tuf::metadata::Role;
+use sigstore_tuf::metadata::{Role, Targets};
 use sigstore_tuf::{Error as TufError, Repository};
 
 pub use self::client::{Client, Locations};
 pub use self::fault::Fault;
+pub use self::loading::Wanted;
 pub use self::mirrors::{Mirror, MirrorState, last_found};
 use self::mirrors::{Order, Versions};
 pub(crate) use self::originals::Metadata;
 pub(crate) use self::state::signed_version;
 use self::state::{CachingRepository, LastFile, Memory, OfflineRepository, State};
-use self::view::part;
+use self::view::{Reader, part};
+pub(crate) use self::view::{mark, releases};
 use crate::error::{Error, Result};
-use crate::index::{Origin, Resolved, View, signed_at};
+use crate::index::{Index, Origin, Resolved, View, signed_at};
 use crate::parts::{Part, PartKind};
 use crate::receipt;
 use crate::registries::Registry;
+use crate::split::Prefix;
 use crate::transport::{Deadline, Failure, Progress, Transport, Url};
 
 /// How to refresh.
@@ -61,16 +66,19 @@ pub struct Options {
     pub refresh_limit: Duration,
     /// For fetching one command, all files together.
     pub fetch_limit: Duration,
+    /// What a refresh loads.
+    pub wanted: Wanted,
     pub progress: Progress,
 }
 
 impl Options {
-    /// 30 s to refresh, 5 min to fetch, without progress.
+    /// 30 s to refresh, 5 min to fetch, all commands, without progress.
     pub fn at(now: Timestamp) -> Self {
         Self {
             now,
             refresh_limit: Duration::from_secs(30),
             fetch_limit: Duration::from_secs(300),
+            wanted: Wanted::All,
             progress: Arc::new(|_| {}),
         }
     }
@@ -151,7 +159,7 @@ fn manifest_of(resolved: &Resolved, bytes: &[u8]) -> Result<Manifest> {
 /// The verified metadata of one role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleStatus {
-    /// `root`, `timestamp`, `snapshot`, `targets` or `author-X`.
+    /// `root`, `timestamp`, `snapshot`, `targets`, `names-PREFIX` or `author-X`.
     pub name: String,
     pub version: u64,
     /// When it was signed, if it says so.
@@ -199,7 +207,18 @@ pub struct Session {
     memory: Memory,
     /// None if nothing can be fetched.
     transport: Option<Arc<Transport>>,
+    /// The file that was read last, for errors.
+    last_file: LastFile,
+    /// The index of targets.
+    index: Index,
+    /// The indexes of the shards that were read.
+    shards: BTreeMap<Prefix, Index>,
+    /// The commands that were loaded.
     view: View,
+    /// For expiry.
+    now: Timestamp,
+    /// Where the state is stored; none if it is not.
+    home: Option<Home>,
     deadline: Deadline,
     fetch_limit: Duration,
     mirrors: Vec<Mirror>,
@@ -227,18 +246,25 @@ pub fn refresh(home: &Home, registry: &Registry, options: &Options) -> Result<Se
             false => Ok(None),
         }
     };
-    let (session, memory) = from_any(registry, state, options, &keep)?;
+    let installed = match options.wanted {
+        Wanted::All => None,
+        Wanted::Installed => Some(receipt::names_from(home, &registry.id)?),
+    };
+    let (mut session, memory) = from_any(registry, state, installed.as_ref(), options, &keep)?;
+    session.home = Some(home.clone());
+    memory.take_changed();
     State::commit(home, &registry.id, &memory, options.now)?;
     receipt::update_from(home, session.view())?;
     mirrors::keep(home, &registry.id, &session.mirrors);
     Ok(session)
 }
 
-/// Refreshes from the first URL, newest state first, that has a valid state. `keep` gets the files of a failed refresh, and
+/// Refreshes from the first URL, newest state first, that has a valid state, and loads the `wanted` commands or all. `keep` gets the files of a failed refresh, and
 /// returns the state to go on with if it stored any of them.
 fn from_any(
     registry: &Registry,
     mut state: Option<State>,
+    wanted: Option<&BTreeSet<PluginName>>,
     options: &Options,
     keep: &dyn Fn(&Memory) -> Result<Option<State>>,
 ) -> Result<(Session, Memory)> {
@@ -246,7 +272,7 @@ fn from_any(
     let mut failed: Vec<(&Url, Error)> = Vec::new();
     for url in order.urls() {
         let memory = Memory::from_state(state.as_ref());
-        let attempted = attempt(registry, url, &memory, options);
+        let attempted = attempt(registry, url, &memory, wanted, options);
         if attempted.is_err()
             && let Some(kept) = keep(&memory)?
         {
@@ -278,13 +304,16 @@ fn from_any(
     }))
 }
 
-/// Verifies a registry that is not set up on this machine, from the URL with the newest valid state. Nothing is stored,
-/// so an older state than last time is not noticed before it expires.
+/// Verifies a registry that is not set up on this machine, with all of its commands, from the URL with the newest valid state.
+/// Nothing is stored, so an older state than last time is not noticed before it expires.
 pub fn verify(registry: &Registry, options: &Options) -> Result<Session> {
-    from_any(registry, None, options, &|_| Ok(None)).map(|(session, _)| session)
+    let (mut session, _) = from_any(registry, None, Some(&BTreeSet::new()), options, &|_| Ok(None))?;
+    session.load_all()?;
+    Ok(session)
 }
 
-/// The state of the last refresh, verified again, including its expiry. Nothing is fetched.
+/// The state of the last refresh, verified again, including its expiry, with the commands that were loaded by then. Nothing is
+/// fetched.
 pub fn cached(home: &Home, registry: &Registry, now: Timestamp) -> Result<Session> {
     let Some(state) = State::load(home, &registry.id)?.filter(State::is_complete) else {
         return Err(Error::Unreachable {
@@ -295,13 +324,16 @@ pub fn cached(home: &Home, registry: &Registry, now: Timestamp) -> Result<Sessio
     state.check_clock(&registry.id, now)?;
     let memory = Memory::from_state(Some(&state));
     let last_file = LastFile::default();
-    open(
+    let mut session = open(
         registry,
         OfflineRepository(memory.clone(), last_file.clone()),
         Files { memory, transport: None, last_file },
         &Options::at(now),
         Deadline::after(Duration::ZERO),
-    )
+    )?;
+    session.home = Some(home.clone());
+    session.load_known()?;
+    Ok(session)
 }
 
 /// When `registry` was last refreshed on this machine.
@@ -309,7 +341,13 @@ pub fn last_seen(home: &Home, id: &RegistryId) -> Result<Option<Timestamp>> {
     Ok(State::load(home, id)?.filter(State::is_complete).map(|state| state.last_seen))
 }
 
-fn attempt(registry: &Registry, url: &Url, memory: &Memory, options: &Options) -> Result<Session> {
+fn attempt(
+    registry: &Registry,
+    url: &Url,
+    memory: &Memory,
+    wanted: Option<&BTreeSet<PluginName>>,
+    options: &Options,
+) -> Result<Session> {
     let deadline = Deadline::after(options.refresh_limit);
     let transport =
         Arc::new(Transport::new(url, &registry.access, deadline.clone(), options.progress.clone())?);
@@ -320,7 +358,12 @@ fn attempt(registry: &Registry, url: &Url, memory: &Memory, options: &Options) -
         last_file: last_file.clone(),
     };
     let files = Files { memory: memory.clone(), transport: Some(transport), last_file };
-    open(registry, repository, files, options, deadline)
+    let mut session = open(registry, repository, files, options, deadline)?;
+    match wanted {
+        None => session.load_everything()?,
+        Some(names) => names.iter().try_for_each(|name| session.load_one(name))?,
+    }
+    Ok(session)
 }
 
 /// Where a session has its files from.
@@ -346,14 +389,21 @@ fn open(
         }
         error => error,
     })?;
-    let view = view::view(id, &mut client.updater, &files.last_file, options.now)?;
+    let mut reader =
+        Reader { registry: id, updater: &mut client.updater, last_file: &files.last_file, now: options.now };
+    let (index, view) = reader.view()?;
     Ok(Session {
         registry: id.clone(),
         root: registry.root.clone(),
         client,
         memory: files.memory,
         transport: files.transport,
+        last_file: files.last_file,
+        index,
+        shards: BTreeMap::new(),
         view,
+        now: options.now,
+        home: None,
         deadline,
         fetch_limit: options.fetch_limit,
         mirrors: Vec::new(),
@@ -361,7 +411,7 @@ fn open(
 }
 
 impl Session {
-    /// The commands that the registry offers.
+    /// The registry, with the commands that were loaded.
     pub fn view(&self) -> &View {
         &self.view
     }
@@ -377,7 +427,7 @@ impl Session {
         (trusted.root().version, trusted.timestamp().map_or(0, |timestamp| timestamp.version))
     }
 
-    /// The roles of the registry, from the root down, with their age.
+    /// The roles of the registry that were loaded, from the root down, with their age.
     pub fn roles(&self) -> Vec<RoleStatus> {
         let trusted = self.client.updater.trusted();
         let mut roles = vec![RoleStatus::of("root", &trusted.root().extra, trusted.root())];
@@ -385,10 +435,11 @@ impl Session {
         roles.extend(trusted.snapshot().map(|role| RoleStatus::of("snapshot", &role.extra, role)));
         roles
             .extend(trusted.targets_role("targets").map(|role| RoleStatus::of("targets", &role.extra, role)));
+        let shards = self.shards.keys().map(Prefix::role);
         let owners: BTreeSet<String> = self.view.plugins.values().map(|p| p.entry.owner.role()).collect();
-        roles.extend(owners.iter().filter_map(|owner| {
-            let found = trusted.targets_role(owner)?;
-            Some(RoleStatus::of(owner, &found.extra, found))
+        roles.extend(shards.chain(owners).filter_map(|name| {
+            let found = trusted.targets_role(&name)?;
+            Some(RoleStatus::of(&name, &found.extra, found))
         }));
         roles
     }
@@ -462,6 +513,11 @@ impl Session {
             return Err(self.untrusted(format!("{path} has sha256 {found}, expected {}", wanted.sha256)));
         }
         Ok(bytes)
+    }
+
+    fn targets(&self) -> Result<&Targets> {
+        let targets = self.client.updater.trusted().targets_role("targets");
+        targets.ok_or_else(|| self.untrusted("role targets is missing".into()))
     }
 
     fn untrusted(&self, reason: String) -> Error {

@@ -7,6 +7,7 @@ use sigstore_tuf::{TrustedMetadataSet, UpdaterConfig};
 
 use super::state::signed_version;
 use super::{Session, from_tuf, ready};
+use crate::catalogue;
 use crate::error::{Error, Result};
 use crate::index;
 use crate::parts::Part;
@@ -55,17 +56,28 @@ impl Session {
         Ok(Metadata { roots: self.roots()?, roles, timestamp })
     }
 
-    /// The file of `index/plugins.json`, with its digest.
-    pub(crate) fn index(&self) -> Result<(Digest, Vec<u8>)> {
-        let target =
-            self.client.updater.trusted().targets_role("targets").and_then(|role| role.target(index::PATH));
-        let target = target.ok_or_else(|| self.missing(index::PATH))?;
-        let bytes = match self.client.updater.find_cached_target(target, index::PATH) {
-            Some(bytes) => bytes,
-            None => ready(self.client.updater.download_target(target, index::PATH))
-                .map_err(|e| from_tuf(&self.registry, &e))?,
+    /// The indexes of targets and of the loaded shards, and the catalogue if there is a copy of it: path among the targets,
+    /// digest and bytes.
+    pub(crate) fn lists(&self) -> Result<Vec<(String, Digest, Vec<u8>)>> {
+        let shards = self.shards.keys().map(|prefix| (prefix.role(), prefix.index_path()));
+        let mut lists = Vec::new();
+        for (role, path) in std::iter::once(("targets".to_owned(), index::PATH.to_owned())).chain(shards) {
+            let trusted = self.client.updater.trusted();
+            let target = trusted.targets_role(&role).and_then(|role| role.target(&path));
+            let target = target.ok_or_else(|| self.missing(&path))?;
+            let bytes = match self.client.updater.find_cached_target(target, &path) {
+                Some(bytes) => bytes,
+                None => ready(self.client.updater.download_target(target, &path))
+                    .map_err(|e| from_tuf(&self.registry, &e))?,
+            };
+            lists.push((path, Digest::of(&bytes), bytes));
+        }
+        let catalogue = match self.catalogue() {
+            Err(Error::Unreachable { .. }) if self.transport.is_none() => None,
+            found => found?,
         };
-        Ok((Digest::of(&bytes), bytes))
+        lists.extend(catalogue.map(|bytes| (catalogue::PATH.to_owned(), Digest::of(&bytes), bytes)));
+        Ok(lists)
     }
 
     /// Fetches one file of a release.

@@ -1,7 +1,7 @@
 //! The stored state of a registry, and repositories that read from it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use kf_core::RegistryId;
@@ -86,10 +86,12 @@ impl State {
                 return Ok(());
             }
             new.last_seen = now.max(old.last_seen);
-            // Another process may have followed more roots.
-            let roots = old.files.into_iter().filter(|(name, _)| root_version(name).is_some());
-            for (name, text) in roots {
-                new.files.entry(name).or_insert(text);
+            // Another process may have followed more roots, or loaded other commands of the same state.
+            let is_same = old.versions() == new.versions();
+            for (name, text) in old.files {
+                if is_same || root_version(&name).is_some() {
+                    new.files.entry(name).or_insert(text);
+                }
             }
         }
         Ok(dir.at("state.json").write_json(&new)?)
@@ -128,7 +130,14 @@ pub(crate) fn signed_version(text: &str) -> Option<u64> {
 
 /// Verified files in memory. `sigstore-tuf` ignores failures of its store, so the disk is not touched through it.
 #[derive(Clone, Default)]
-pub(super) struct Memory(Arc<Mutex<BTreeMap<String, Vec<u8>>>>);
+pub(super) struct Memory(Arc<Mutex<Files>>);
+
+#[derive(Default)]
+struct Files {
+    by_name: BTreeMap<String, Vec<u8>>,
+    /// Whether any changed since they were last stored.
+    is_changed: bool,
+}
 
 impl Memory {
     pub(super) fn from_state(state: Option<&State>) -> Self {
@@ -137,19 +146,34 @@ impl Memory {
     }
 
     pub(super) fn from_files(files: BTreeMap<String, Vec<u8>>) -> Self {
-        Self(Arc::new(Mutex::new(files)))
+        Self(Arc::new(Mutex::new(Files { by_name: files, is_changed: false })))
     }
 
     pub(super) fn files(&self) -> BTreeMap<String, Vec<u8>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().by_name.clone()
     }
 
     pub(super) fn insert(&self, name: &str, bytes: Vec<u8>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), bytes);
+        let mut files = self.lock();
+        files.is_changed = true;
+        files.by_name.insert(name.to_owned(), bytes);
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Vec<u8>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.lock().by_name.get(name).cloned()
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.lock().by_name.contains_key(name)
+    }
+
+    /// Whether any file changed since this was last asked.
+    pub(super) fn take_changed(&self) -> bool {
+        std::mem::take(&mut self.lock().is_changed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Files> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All files. Signed metadata is JSON, and therefore always text.
@@ -189,7 +213,8 @@ impl LastFile {
     }
 }
 
-/// Serves an author's role from memory if it has the requested version, and everything else from the registry.
+/// Serves the role of an author or a shard from memory if it has the requested version, and everything else from the
+/// registry.
 pub(super) struct CachingRepository {
     pub(super) transport: Arc<Transport>,
     pub(super) memory: Memory,
@@ -221,7 +246,14 @@ impl Repository for OfflineRepository {
             "timestamp.json" => self.0.get(name),
             _ => cached_role(&self.0, name),
         };
-        Box::pin(std::future::ready(Ok(found)))
+        let result = match (found, delegated_role(name)) {
+            (None, Some(_)) => {
+                let failure = Failure::Unreachable(format!("{name} is not cached"));
+                Err(TufError::transport_with_source("offline", failure))
+            }
+            (found, _) => Ok(found),
+        };
+        Box::pin(std::future::ready(result))
     }
 
     fn fetch_target<'a>(&'a self, path: &'a str, _max_length: u64) -> FetchFuture<'a> {
@@ -230,13 +262,15 @@ impl Repository for OfflineRepository {
     }
 }
 
-/// The author's role for a name such as `7.author-x.json`, if it is cached in that version.
+/// The file for a name such as `7.author-x.json`, if it is cached in that version.
 fn cached_role(memory: &Memory, name: &str) -> Option<Vec<u8>> {
-    let (version, file) = name.split_once('.')?;
-    if !file.starts_with("author-") {
-        return None;
-    }
+    let (version, file) = delegated_role(name)?;
     let bytes = memory.get(file)?;
     let found = signed_version(std::str::from_utf8(&bytes).ok()?)?;
     (found.to_string() == version).then_some(bytes)
+}
+
+/// Version and file of a role below targets.
+fn delegated_role(name: &str) -> Option<(&str, &str)> {
+    name.split_once('.').filter(|(_, file)| file.starts_with("author-") || file.starts_with("names-"))
 }

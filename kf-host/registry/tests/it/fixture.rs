@@ -189,7 +189,7 @@ impl Fixture {
         let opened = publish::Staging::open(&self.path(staging)).unwrap();
         for role in opened.roles() {
             for key in self.keys.of(role) {
-                publish::sign(&self.path(staging), role, key).unwrap();
+                opened.sign(role, key).unwrap();
             }
         }
     }

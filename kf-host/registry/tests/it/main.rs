@@ -22,6 +22,7 @@ mod resolving;
 mod rotation;
 mod second_opinion;
 mod server;
+mod splitting;
 mod staging;
 mod threats;
 mod tls;

@@ -63,9 +63,9 @@ fn fetch_version(session: &Session, plugin: &str, version: &str) -> Result<Vec<u
 #[test]
 fn copy_has_chosen_releases_and_lists_the_others() {
     let fixture = published();
-    let session = fixture.refresh(start()).unwrap();
+    let mut session = fixture.refresh(start()).unwrap();
     let only = names(&["hello"]);
-    let made = copy_new(&session, Choice::Names(&only), None, &fixture.path("copy")).unwrap();
+    let made = copy_new(&mut session, Choice::Names(&only), None, &fixture.path("copy")).unwrap();
     assert_eq!(made.releases, releases(&[("hello", "0.1.0"), ("hello", "0.2.0")]));
     assert_eq!(made.root_sha256, Digest::of(&fixture.root()));
     assert_eq!(made.expires, start() + days(1));
@@ -86,11 +86,11 @@ fn copy_has_chosen_releases_and_lists_the_others() {
 
     // One release alone.
     let one = releases(&[("hello", "0.1.0")]);
-    let made = copy_new(&session, Choice::Releases(&one), None, &fixture.path("one")).unwrap();
+    let made = copy_new(&mut session, Choice::Releases(&one), None, &fixture.path("one")).unwrap();
     assert_eq!(made.releases, one);
     assert!(fetch_version(&client_of(&fixture, "one", start()).unwrap(), "hello", "0.2.0").is_err());
     // Everything is the registry itself.
-    copy_new(&session, Choice::All, None, &fixture.path("all")).unwrap();
+    copy_new(&mut session, Choice::All, None, &fixture.path("all")).unwrap();
     let files = |at: &str| -> BTreeSet<_> {
         let below = fixture.path(at);
         tree(&below)
@@ -109,10 +109,10 @@ fn names_and_versions_that_cannot_be_copied_are_refused() {
     let blocked = format!("[[blocked]]\nsha256 = \"{sha256}\"\nreason = \"it leaks\"\n");
     fixture.plugin_toml("hello", "alice", &blocked);
     fixture.build(later()).unwrap();
-    let session = fixture.refresh(later()).unwrap();
+    let mut session = fixture.refresh(later()).unwrap();
     let to = fixture.path("copy");
-    let refused = |choice: Choice<'_>| {
-        let error = copy_new(&session, choice, None, &to).unwrap_err();
+    let mut refused = |choice: Choice<'_>| {
+        let error = copy_new(&mut session, choice, None, &to).unwrap_err();
         assert!(!to.exists(), "{error}");
         error
     };
@@ -123,30 +123,30 @@ fn names_and_versions_that_cannot_be_copied_are_refused() {
     let leaking = releases(&[("hello", "0.2.0")]);
     assert!(matches!(refused(Choice::Releases(&leaking)), Error::Blocked { .. }));
     // Of a whole command only the others are copied.
-    let made = copy_new(&session, Choice::Names(&names(&["hello"])), None, &to).unwrap();
+    let made = copy_new(&mut session, Choice::Names(&names(&["hello"])), None, &to).unwrap();
     assert_eq!(made.releases, releases(&[("hello", "0.1.0")]));
 }
 
 #[test]
 fn new_copy_needs_empty_folder_and_is_complete_or_absent() {
     let fixture = published();
-    let session = fixture.refresh(start()).unwrap();
+    let mut session = fixture.refresh(start()).unwrap();
     fixture.write("full/notes.txt", "mine");
     let before = tree(&fixture.path("full"));
-    let error = copy_new(&session, Choice::All, None, &fixture.path("full")).unwrap_err();
+    let error = copy_new(&mut session, Choice::All, None, &fixture.path("full")).unwrap_err();
     assert!(matches!(error, Error::NotEmpty(_)) && error.kind() == Kind::Usage, "{error}");
     assert_eq!(tree(&fixture.path("full")), before);
     // What an interrupted copy left behind, and the root of a disk.
     fixture.write("stick/.tmp-copy-1/metadata/timestamp.json", "{}");
     fs_err::create_dir_all(fixture.path("stick/lost+found")).unwrap();
-    copy_new(&session, Choice::All, None, &fixture.path("stick")).unwrap();
+    copy_new(&mut session, Choice::All, None, &fixture.path("stick")).unwrap();
     client_of(&fixture, "stick", start()).unwrap();
 
     // The registry loses a file.
     fs_err::remove_file(fixture.target("plugins/hello/0.2.0/plugin.wasm")).unwrap();
     fs_err::create_dir(fixture.path("empty")).unwrap();
     for to in ["missing", "empty"] {
-        let error = copy_new(&session, Choice::All, None, &fixture.path(to)).unwrap_err();
+        let error = copy_new(&mut session, Choice::All, None, &fixture.path(to)).unwrap_err();
         assert!(matches!(error, Error::NotMirrored { .. }), "{error}");
     }
     assert!(!fixture.path("missing").exists());
@@ -157,14 +157,14 @@ fn new_copy_needs_empty_folder_and_is_complete_or_absent() {
 fn mirror_follows_registry_and_never_goes_back() {
     let fixture = published();
     let (mirror, only) = (fixture.path("mirror"), names(&["hello"]));
-    let old = fixture.refresh(start()).unwrap();
-    let first: Copied = copy(&old, Choice::Names(&only), None, &mirror).unwrap();
-    let again = copy(&old, Choice::Names(&only), None, &mirror).unwrap();
+    let mut old = fixture.refresh(start()).unwrap();
+    let first: Copied = copy(&mut old, Choice::Names(&only), None, &mirror).unwrap();
+    let again = copy(&mut old, Choice::Names(&only), None, &mirror).unwrap();
     assert_eq!((again.files, again.bytes, &again.releases), (0, 0, &first.releases));
     fixture.artifact("hello", "0.3.0", b"\0asm hello 3");
     fixture.build(later()).unwrap();
-    let new = fixture.refresh(later()).unwrap();
-    copy(&new, Choice::Names(&only), None, &mirror).unwrap();
+    let mut new = fixture.refresh(later()).unwrap();
+    copy(&mut new, Choice::Names(&only), None, &mirror).unwrap();
     assert_eq!(resolve(&client_of(&fixture, "mirror", later()).unwrap(), "hello").unwrap().version.minor, 3);
     // A damaged file is mended.
     let damaged = mirror.join("targets").join(
@@ -174,16 +174,16 @@ fn mirror_follows_registry_and_never_goes_back() {
             .unwrap(),
     );
     fs_err::write(&damaged, b"\0asm hello 3, with more").unwrap();
-    assert_eq!(copy(&new, Choice::Names(&only), None, &mirror).unwrap().files, 1);
+    assert_eq!(copy(&mut new, Choice::Names(&only), None, &mirror).unwrap().files, 1);
     assert_eq!(
         fetch(&client_of(&fixture, "mirror", later()).unwrap(), "hello").unwrap().program(),
         b"\0asm hello 3"
     );
 
     let before = tree(&mirror);
-    refused(copy(&old, Choice::All, None, &mirror), "has a newer state");
+    refused(copy(&mut old, Choice::All, None, &mirror), "has a newer state");
     let other = Fixture::published();
-    refused(copy(&other.refresh(start()).unwrap(), Choice::All, None, &mirror), "has another registry");
+    refused(copy(&mut other.refresh(start()).unwrap(), Choice::All, None, &mirror), "has another registry");
     assert_eq!(tree(&mirror), before);
 }
 
@@ -200,9 +200,9 @@ fn copy_serves_clients_of_every_root() {
     let pinned_second = Registry { root: second, ..fixture.registry() };
     let home = |text: &str| Home::under(fixture.path(text));
     for (client, registry) in [("one", fixture.registry()), ("two", pinned_second.clone())] {
-        let session = trust::refresh(&home(client), &registry, &Options::at(later())).unwrap();
+        let mut session = trust::refresh(&home(client), &registry, &Options::at(later())).unwrap();
         let to = fixture.path(&format!("copy of {client}"));
-        let made = copy_new(&session, Choice::All, None, &to).unwrap();
+        let made = copy_new(&mut session, Choice::All, None, &to).unwrap();
         assert_eq!(made.root_sha256, Digest::of(&fixture.root()), "{client}");
         for (reader, registry) in [("one", fixture.registry()), ("two", pinned_second.clone())] {
             assert!(is_copy_of(&to, &registry).unwrap(), "{client}, {reader}");
@@ -212,8 +212,8 @@ fn copy_serves_clients_of_every_root() {
         }
     }
     // Without a network, the second client knows no earlier root.
-    let session = trust::cached(&home("two"), &pinned_second, later()).unwrap();
-    let made = copy_new(&session, Choice::Names(&names(&[])), None, &fixture.path("offline")).unwrap();
+    let mut session = trust::cached(&home("two"), &pinned_second, later()).unwrap();
+    let made = copy_new(&mut session, Choice::Names(&names(&[])), None, &fixture.path("offline")).unwrap();
     assert_ne!(made.root_sha256, Digest::of(&fixture.root()));
     assert!(!is_copy_of(&fixture.path("offline"), &fixture.registry()).unwrap());
     assert!(!is_copy_of(&fixture.path("offline"), &Fixture::published().registry()).unwrap());
@@ -231,16 +231,17 @@ fn offline_copy_takes_files_from_store() {
     let root = fs_err::read(fixture.path("unplugged/metadata/1.root.json")).unwrap();
     let id = kf_core::RegistryId::parse("team").unwrap();
     let registry = Registry::new(id, vec![Url::parse("file:///nowhere").unwrap()], root).unwrap();
-    let session = trust::cached(&fixture.home(), &registry, later()).unwrap();
+    let mut session = trust::cached(&fixture.home(), &registry, later()).unwrap();
     let store = Store::open(&fixture.home()).unwrap();
     let one = releases(&[("hello", &receipt.version.to_string())]);
-    copy_new(&session, Choice::Releases(&one), Some(&store), &fixture.path("copy")).unwrap();
+    copy_new(&mut session, Choice::Releases(&one), Some(&store), &fixture.path("copy")).unwrap();
     let here = Registry { urls: vec![Url::removable(fixture.path("copy"))], ..registry.clone() };
     let client = trust::refresh(&Home::under(fixture.path("other")), &here, &Options::at(later())).unwrap();
     assert_eq!(fetch(&client, "hello").unwrap().program(), b"\0asm hello 2");
     // What is not in the store cannot be copied, and an expired state not at all.
     let more = releases(&[("audit", "1.0.0")]);
-    let error = copy_new(&session, Choice::Releases(&more), Some(&store), &fixture.path("more")).unwrap_err();
+    let error =
+        copy_new(&mut session, Choice::Releases(&more), Some(&store), &fixture.path("more")).unwrap_err();
     assert_eq!(error.kind(), Kind::Unreachable, "{error}");
     refused(trust::cached(&fixture.home(), &registry, start() + days(2)), "expired");
 }
@@ -249,7 +250,7 @@ fn offline_copy_takes_files_from_store() {
 #[test]
 fn removable_folder_with_links_and_devices_is_refused() {
     let fixture = published();
-    copy_new(&fixture.refresh(start()).unwrap(), Choice::All, None, &fixture.path("copy")).unwrap();
+    copy_new(&mut fixture.refresh(start()).unwrap(), Choice::All, None, &fixture.path("copy")).unwrap();
     let timestamp = fixture.path("copy/metadata/timestamp.json");
     let aside = fixture.path("aside.json");
     fs_err::rename(&timestamp, &aside).unwrap();
@@ -286,9 +287,9 @@ fn make_pipe(at: &Path) {
 #[test]
 fn expired_copy_and_older_copy_are_refused() {
     let fixture = published();
-    copy_new(&fixture.refresh(start()).unwrap(), Choice::All, None, &fixture.path("old")).unwrap();
+    copy_new(&mut fixture.refresh(start()).unwrap(), Choice::All, None, &fixture.path("old")).unwrap();
     fixture.build(later()).unwrap();
-    copy_new(&fixture.refresh(later()).unwrap(), Choice::All, None, &fixture.path("new")).unwrap();
+    copy_new(&mut fixture.refresh(later()).unwrap(), Choice::All, None, &fixture.path("new")).unwrap();
     refused(client_of(&fixture, "old", start() + days(2)), "expired");
     let home = Home::under(fixture.path("site"));
     let read = |copy: &str| trust::refresh(&home, &copied(&fixture, copy), &Options::at(later()));

@@ -13,6 +13,7 @@ use kf_toolchains::skip;
 
 use crate::fixture::*;
 use crate::programs::output_of;
+use crate::splitting::grow;
 
 /// The Python with python-tuf.
 fn python() -> PathBuf {
@@ -74,6 +75,34 @@ fn python_tuf_accepts_and_refuses_the_same() {
     fs_err::write(fixture.target(wasm), b"\0asm hello 3").unwrap();
     assert!(fetch(&session, "hello").is_err());
     assert!(ask(&fixture, wasm).unwrap_err().contains("LengthOrHashMismatchError"));
+}
+
+#[test]
+fn python_tuf_reads_split_registry() {
+    if skip_without_python_tuf("python_tuf_reads_split_registry") {
+        return;
+    }
+    let now = Timestamp::now();
+    let fixture = Fixture::new();
+    fixture.build(now - SignedDuration::from_hours(2)).unwrap();
+    let wasm = "plugins/hello/0.1.0/plugin.wasm";
+    assert!(ask(&fixture, wasm).is_ok());
+    grow(&fixture);
+    fixture.artifact("audit", "0.1.0", b"\0asm audit");
+    fixture.build(now - SignedDuration::from_hours(1)).unwrap();
+    assert_eq!(ask(&fixture, wasm), Ok(Digest::of(b"\0asm hello").to_string()));
+    let audit = "plugins/audit/0.1.0/plugin.wasm";
+    assert_eq!(ask(&fixture, audit), Ok(Digest::of(b"\0asm audit").to_string()));
+    let index = fs_err::read(fixture.target("index/names/g.json")).unwrap();
+    assert_eq!(ask(&fixture, "index/names/g.json"), Ok(Digest::of(&index).to_string()));
+
+    // Both refuse a shard that only one admin signed.
+    let mut body = fixture.body("names-g.json");
+    body["version"] = 2.into();
+    fixture.publish_role("names-g.json", &body, &[&fixture.keys.targets[0]]);
+    fs_err::remove_dir_all(fixture.path("python")).unwrap();
+    assert!(fixture.refresh(now).is_err());
+    assert!(ask(&fixture, wasm).unwrap_err().contains("UnsignedMetadataError"));
 }
 
 #[test]

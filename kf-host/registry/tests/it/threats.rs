@@ -61,7 +61,9 @@ fn t1_changed_metadata_is_refused() {
         let path = fixture.metadata(role);
         let text = fs_err::read_to_string(&path).unwrap();
         // The version is part of what is signed.
-        fs_err::write(&path, text.replacen("\"version\": 1", "\"version\": 2", 1)).unwrap();
+        let mut file: Value = serde_json::from_str(&text).unwrap();
+        file["signed"]["version"] = 2.into();
+        fs_err::write(&path, file.to_string()).unwrap();
         let error = fixture.refresh(start()).unwrap_err();
         assert!(matches!(error.kind(), Kind::Untrusted | Kind::Unreachable), "{role}: {error}");
         assert!(!fixture.path("home/data").exists(), "{role}: state was stored");

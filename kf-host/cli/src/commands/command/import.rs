@@ -36,8 +36,8 @@ pub fn run(app: &App, args: &ImportArgs) -> Result<()> {
     let requests = args.names.iter().map(|word| Request::parse(word)).collect::<Result<Vec<_>, _>>()?;
     let registry = args.registry.as_ref().map(RegistryId::parse).transpose()?;
     let (commands, folder, reporter) = (app.commands(), &args.folder, app.reporter());
-    let session = carry::open(commands, registry.as_ref(), folder, reporter.as_ref(), App::now())?;
-    let found = carry::find(commands, &session, folder, &requests)?;
+    let mut session = carry::open(commands, registry.as_ref(), folder, reporter.as_ref(), App::now())?;
+    let found = carry::find(commands, &mut session, folder, &requests)?;
     let mut installer = plan::installer(app).with_session(session);
     let mut resolved = Vec::new();
     for found in found {

@@ -7,11 +7,10 @@ use kf_command::installed::{Listed, Named};
 use kf_core::failure::Result;
 use kf_core::grants::RuleSet;
 use kf_core::ui::{Cell, Column, Format, Row, Tone};
-use kf_core::{AuthorId, Digest, PluginName};
+use kf_core::{AuthorId, Digest, PluginName, RegistryId};
+use kf_registry::catalogue::{self, Offers};
 use kf_registry::receipt::Receipt;
 use kf_registry::replacement;
-use kf_registry::trust::Session;
-
 use serde_json::json;
 
 use crate::app::App;
@@ -155,11 +154,12 @@ fn disabled(receipt: &Receipt) -> Row {
 
 /// Lists all added and available commands, and whether each can be used in this namespace.
 fn available(app: &App, commands: &[Listed]) -> Result<()> {
-    let mut sessions: Vec<Session> = Vec::new();
+    let mut offered: BTreeMap<&RegistryId, Offers> = BTreeMap::new();
     let registries = app.registries()?;
     for id in &registries {
-        match install::refresh(app.commands(), id, app.reporter().as_ref(), App::now()) {
-            Ok(session) => sessions.push(session),
+        let session = install::refresh(app.commands(), id, app.reporter().as_ref(), App::now());
+        match session.and_then(|mut session| Ok(session.offers()?)) {
+            Ok(offers) => drop(offered.insert(id, offers)),
             // Added commands and other registries can still be listed.
             Err(error) => app.ui.error(&error),
         }
@@ -174,20 +174,18 @@ fn available(app: &App, commands: &[Listed]) -> Result<()> {
     let availabilities = availability::of_all(&app.home, &app.target(), &rules);
     let is_known = |name: &PluginName| commands.binary_search_by(|(known, _)| known.cmp(name)).is_ok();
     let mut rows: BTreeMap<PluginName, Row> = BTreeMap::new();
-    for session in &sessions {
-        for (name, listed) in &session.view().plugins {
-            let Some(release) = listed.newest().filter(|_| !is_known(name)) else { continue };
-            let registry = &session.view().registry;
-            let is_ambiguous = sessions
-                .iter()
-                .any(|other| other.view().registry != *registry && other.view().plugins.contains_key(name));
+    for (registry, offers) in &offered {
+        for (name, catalogue::Offer { owner, summary, newest }) in offers {
+            let Some(newest) = newest.as_ref().filter(|_| !is_known(name)) else { continue };
+            let is_ambiguous =
+                offered.iter().any(|(other, offers)| other != registry && offers.contains_key(name));
             let offer = Offer {
                 name,
-                version: release.version.to_string(),
+                version: newest.version.to_string(),
                 source: registry.as_str(),
-                owner: Some(&listed.entry.owner),
-                sha256: release.parts.program().sha256,
-                about: &listed.entry.summary,
+                owner: Some(owner),
+                sha256: newest.sha256,
+                about: summary,
                 argument: if is_ambiguous { format!("{registry}/{name}") } else { name.to_string() },
             };
             rows.insert(name.clone(), offer.row());
@@ -212,7 +210,7 @@ fn available(app: &App, commands: &[Listed]) -> Result<()> {
         rows.insert(name.clone(), known);
     }
     if rows.is_empty() {
-        match (registries.is_empty(), sessions.is_empty()) {
+        match (registries.is_empty(), offered.is_empty()) {
             (true, _) => note_empty(app, "no registry is set up", ADD_REGISTRY),
             (_, false) => note_empty(app, "no commands in any registry", "kf registry list"),
             // The errors were printed.

@@ -73,7 +73,7 @@ pub fn run(app: &App, args: &AddArgs) -> Result<()> {
     // An unreachable registry stays set up, and so does one that needs a login first; an invalid one does not.
     match install::refresh(app.commands(), &registry.id, app.reporter().as_ref(), App::now()) {
         Ok(session) => {
-            let offered = counted(session.view().plugins.len(), "command");
+            let offered = counted(session.offered(), "command");
             app.ui.data_line(&format!("Added registry {} ({offered})", registry.id))?;
         }
         Err(error) if matches!(error.kind(), Kind::Unreachable | Kind::TimedOut) => {

@@ -34,10 +34,10 @@ pub struct MirrorArgs {
 
 pub fn run(app: &App, args: &MirrorArgs) -> Result<()> {
     let id = RegistryId::parse(&args.name)?;
-    let session = install::refresh(app.commands(), &id, app.reporter().as_ref(), App::now())?;
+    let mut session = install::refresh(app.commands(), &id, app.reporter().as_ref(), App::now())?;
     let only: BTreeSet<PluginName> = args.only.iter().cloned().collect();
     let choice = if only.is_empty() { Choice::All } else { Choice::Names(&only) };
-    let copied = mirror::copy(&session, choice, None, &args.folder)?;
+    let copied = mirror::copy(&mut session, choice, None, &args.folder)?;
     let releases: usize = copied.releases.values().map(BTreeSet::len).sum();
     app.ui.data_line(&args.folder.display().to_string())?;
     app.ui.note(&format!(

@@ -49,12 +49,14 @@ pub fn run(app: &App, args: &SignArgs) -> Result<()> {
     let holders = staging.holders()?;
     let key = args.passphrase.key(app, &args.key)?;
     let roles = roles(&staging, &key, args)?;
-    for role in &roles {
-        let review = staging.review(role)?;
-        show(app, &review)?;
-        confirm(app, args, &review)?;
-        let signed = staging.sign(role, &key)?;
-        app.ui.data_line(&format!("Signed {role} version {}", signed.version))?;
+    for roles in questions(roles) {
+        let reviews = roles.iter().map(|role| staging.review(role)).collect::<Result<Vec<_>, _>>()?;
+        reviews.iter().try_for_each(|review| show(app, review))?;
+        confirm(app, args, &reviews)?;
+        for role in &roles {
+            let signed = staging.sign(role, &key)?;
+            app.ui.data_line(&format!("Signed {role} version {}", signed.version))?;
+        }
     }
     let mut complete = true;
     for role in staging.roles() {
@@ -95,6 +97,17 @@ fn roles(staging: &Staging, key: &SigningKey, args: &SignArgs) -> Result<Vec<Rol
     Ok(roles)
 }
 
+/// The roles to ask for together: those of all shards, and each other role alone.
+fn questions(roles: Vec<RoleName>) -> Vec<Vec<RoleName>> {
+    let (shards, others): (Vec<_>, Vec<_>) =
+        roles.into_iter().partition(|role| matches!(role, RoleName::Names(_)));
+    let mut questions: Vec<Vec<RoleName>> = others.into_iter().map(|role| vec![role]).collect();
+    if !shards.is_empty() {
+        questions.push(shards);
+    }
+    questions
+}
+
 fn show(app: &App, review: &Review) -> Result<()> {
     let Review { role, version, expires, sha256, changes, .. } = review;
     app.ui.note(&format!("{role} version {version}, expires {expires}, sha256 {sha256}"));
@@ -107,10 +120,17 @@ fn show(app: &App, review: &Review) -> Result<()> {
     Ok(())
 }
 
-fn confirm(app: &App, args: &SignArgs, review: &Review) -> Result<()> {
-    let action = format!("sign {} version {}", review.role, review.version);
+/// Asks whether to sign what was shown. Several roles have the digest of their digests.
+fn confirm(app: &App, args: &SignArgs, reviews: &[Review]) -> Result<()> {
+    let (action, digest) = match reviews {
+        [review] => (format!("sign {} version {}", review.role, review.version), review.sha256),
+        reviews => {
+            let digests: Vec<String> = reviews.iter().map(|review| review.sha256.to_string()).collect();
+            let shards = counted(reviews.len(), "shard");
+            (format!("sign the roles of {shards}"), Digest::of(digests.join("\n").as_bytes()))
+        }
+    };
     let retry = retry(args);
-    let digest: Digest = review.sha256;
     plan::ask(app, &Question { action: &action, digest, grows: true, retry: &retry }, &args.answer)
 }
 

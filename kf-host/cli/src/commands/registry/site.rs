@@ -92,7 +92,8 @@ fn verified(app: &App, args: &SiteArgs) -> Result<(Registry, Session)> {
         None => only(app)?,
     };
     let registry = registries::load(&app.home, kf_built_in::built_ins(), &id)?;
-    let session = install::refresh(app.commands(), &id, app.reporter().as_ref(), App::now())?;
+    let mut session = install::refresh(app.commands(), &id, app.reporter().as_ref(), App::now())?;
+    session.load_all()?;
     Ok((registry, session))
 }
 
