@@ -156,7 +156,7 @@ pub fn index() -> Value {
             "hello": {
                 "owner": "alice", "summary": "Say hello", "homepage": "https://example.org",
                 "ceiling": { "kubernetes": [{ "apiGroups": [""], "resources": ["pods"], "verbs": ["get"] }] },
-                "yanked": ["0.0.1"],
+                "yanked": ["0.0.1", { "version": "0.0.2", "reason": "it loses data" }],
             },
         },
         "blocked": [{ "sha256": digest, "reason": "it phones home" }],

@@ -187,6 +187,51 @@ fn withdrawing_unknown_version_names_published_ones() {
 }
 
 #[test]
+fn yank_with_reason_reaches_text_and_user() {
+    let registry = published();
+    let Registry { bob, user, .. } = &registry;
+    let entry =
+        |registry: &Registry| fs_err::read_to_string(registry.path("index/plugins/hello.toml")).unwrap();
+    let before = entry(&registry);
+    for reason in ["''", "\"$(printf 'two\\nlines')\"", "\"$(printf '\\033[2J')\""] {
+        let line = format!("kf registry yank hello@0.1.0 --reason {reason} --index index");
+        let ran = refused(&registry, bob, &line);
+        assert_eq!(ran.code, Some(2), "{}", ran.transcript());
+        assert!(
+            ran.stderr.contains("reason") && ran.stderr.contains("must be one line"),
+            "{}",
+            ran.transcript()
+        );
+    }
+    let yank = "kf registry yank hello@0.1.0 --reason 'it loses \"data\"' --index index";
+    registry.run(bob, yank).success();
+    let line = "yanked = [{ version = \"0.1.0\", reason = 'it loses \"data\"' }]";
+    assert!(entry(&registry).contains(line), "{}", entry(&registry));
+    kf_snapshot!(refused(&registry, bob, "kf registry yank hello@0.1.0 --index index"), @"
+    exit: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: hello 0.1.0 is already yanked
+    ");
+    registry.publish_text("yanked");
+    let url = format!("file://{}", registry.path("published").display());
+    registry
+        .run(user, &format!("kf registry add team {url} --root published/metadata/1.root.json"))
+        .success();
+    kf_snapshot!(registry.run(user, "kf command add hello@0.1.0 --yes"), @r#"
+    exit: 0
+    ----- stdout -----
+    Added hello 0.1.0
+    ----- stderr -----
+    hello 0.1.0 by alice ([SIZE], sha256 [DIGEST])
+    warning: hello 0.1.0 was yanked by its registry: it loses "data"
+    hello requests no rights: no cluster, no network, no files, no secrets.
+    "#);
+    registry.run(bob, "kf registry unyank hello@0.1.0 --index index").success();
+    assert_eq!(entry(&registry).replace("yanked = []\n", ""), before);
+}
+
+#[test]
 fn blocked_component_is_not_published_as_another_version() {
     let registry = published();
     registry.run(&registry.bob, "kf registry block hello@0.1.0 --reason harmful --index index").success();

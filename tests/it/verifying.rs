@@ -189,6 +189,7 @@ fn outdated_lists_newer_versions_and_succeeds() {
         listed,
         serde_json::json!([{
             "name": "hello", "version": "0.1.0", "newest": "0.2.0", "source": "kubeflow", "yanked": false,
+            "yankReason": null,
         }])
     );
     // Without a name, `upgrade` lists the same.
@@ -196,4 +197,97 @@ fn outdated_lists_newer_versions_and_succeeds() {
     assert_eq!(ran.stdout, home.run(["command", "outdated"]).success().stdout);
     fs_err::rename(out.path().join("published"), out.path().join("away")).unwrap();
     home.run(["command", "outdated"]).code(7);
+}
+
+#[test]
+fn reason_of_yank_is_shown_wherever_the_version_is() {
+    let out = tempfile::tempdir().unwrap();
+    let yank_reason = Some("it loses data");
+    let home = Home::empty();
+    Version::new("0.1.0").publish(out.path());
+    set_up(&home, out.path());
+    registry::add(&home, "hello");
+    Version { yanked: &["0.1.0"], yank_reason, ..Version::new("0.2.0") }.publish(out.path());
+    // The first refresh shows it already.
+    kf_snapshot!(home.run(["command", "outdated"]), @"
+    exit: 0
+    ----- stdout -----
+    NAME   VERSION         NEWEST  SOURCE
+    hello  0.1.0 (yanked)  0.2.0   kubeflow
+    ----- stderr -----
+    warning: hello 0.1.0 was yanked by its registry: it loses data
+    upgrade one with `kf command upgrade NAME`, or all with `kf command upgrade --all`
+    ");
+    let listed = home.run(["command", "outdated", "-o", "json"]).success();
+    let listed: Value = serde_json::from_str(&listed.stdout).unwrap();
+    assert_eq!((&listed[0]["yanked"], &listed[0]["yankReason"]), (&true.into(), &"it loses data".into()));
+    assert_eq!(
+        home.run_unchanged(["command", "verify", "hello"]).success().stderr,
+        "hello: yanked by its registry: it loses data\n"
+    );
+    home.run(["command", "upgrade", "hello"]).success();
+    kf_snapshot!(home.run(["command", "rollback", "hello"]), @"
+    exit: 0
+    ----- stdout -----
+    Rolled back hello from 0.2.0 to 0.1.0 (kubeflow)
+    ----- stderr -----
+    warning: hello 0.1.0 was yanked by its registry: it loses data
+    `kf command upgrade hello` installs the newest version again
+    ");
+    home.run(["command", "remove", "hello"]).success();
+    kf_snapshot!(home.run(["command", "add", "hello@0.1.0"]), @"
+    exit: 0
+    ----- stdout -----
+    Added hello 0.1.0
+    ----- stderr -----
+    hello 0.1.0 by kubeflow ([SIZE], sha256 [DIGEST])
+    warning: hello 0.1.0 was yanked by its registry: it loses data
+    hello requests no rights: no cluster, no network, no files, no secrets.
+    ");
+    home.run(["command", "upgrade", "hello"]).success();
+    Version { yanked: &["0.2.0"], yank_reason, ..Version::new("0.2.0") }.publish(out.path());
+    kf_snapshot!(home.run(["command", "outdated"]), @"
+    exit: 0
+    ----- stdout -----
+    ----- stderr -----
+    warning: hello 0.2.0 was yanked by its registry: it loses data; no newer version is available
+    ");
+    kf_snapshot!(home.run(["command", "upgrade", "hello"]), @"
+    exit: 0
+    ----- stdout -----
+    ----- stderr -----
+    warning: hello 0.2.0 was yanked by its registry: it loses data; no newer version is available
+    ");
+    kf_snapshot!(home.run(["command", "add", "hello"]), @"
+    exit: 8
+    ----- stdout -----
+    ----- stderr -----
+    error: refusing to downgrade hello from 0.2.0 (yanked by its registry: it loses data) to 0.1.0
+    hint: kf command add kubeflow/hello@0.1.0
+    ");
+}
+
+#[test]
+fn yank_without_reason_or_newer_version_is_reported() {
+    let out = tempfile::tempdir().unwrap();
+    let home = Home::empty();
+    Version::new("0.1.0").publish(out.path());
+    set_up(&home, out.path());
+    registry::add(&home, "hello");
+    Version { yanked: &["0.1.0"], ..Version::new("0.1.0") }.publish(out.path());
+    kf_snapshot!(home.run(["command", "outdated"]), @"
+    exit: 0
+    ----- stdout -----
+    ----- stderr -----
+    warning: hello 0.1.0 was yanked by its registry; no newer version is available
+    ");
+    Version { yanked: &["0.1.0"], ..Version::new("0.2.0") }.publish(out.path());
+    kf_snapshot!(home.run(["command", "outdated"]), @"
+    exit: 0
+    ----- stdout -----
+    NAME   VERSION         NEWEST  SOURCE
+    hello  0.1.0 (yanked)  0.2.0   kubeflow
+    ----- stderr -----
+    upgrade one with `kf command upgrade NAME`, or all with `kf command upgrade --all`
+    ");
 }

@@ -287,7 +287,7 @@ pub fn find(
 fn newest<'l>(folder: &Path, name: &PluginName, listed: &'l Listed, want: &Want) -> Option<&'l Release> {
     let is_wanted = |release: &&Release| match want {
         Want::Exact(version) => release.version == *version,
-        Want::Newest(req) => req.matches(&release.version) && !release.yanked,
+        Want::Newest(req) => req.matches(&release.version) && release.yanked.is_none(),
     };
     let mut releases = listed.releases.values().rev().filter(is_wanted);
     releases.find(|release| {

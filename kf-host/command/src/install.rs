@@ -512,10 +512,10 @@ fn not_an_upgrade(built_in: &Receipt, offered: &Resolved) -> Failure {
 /// The failure for an offered version that is older than the installed one and was not named.
 fn refused_downgrade(old: &Receipt, offered: &Resolved) -> Failure {
     let (name, installed, older) = (&old.name, &old.version, &offered.version);
-    let why = match (old.yanked, &old.blocked) {
-        (_, Some(_)) => "blocked by its registry",
-        (true, None) => "yanked by its registry",
-        (false, None) => "installed",
+    let why = match (old.yank(), &old.blocked) {
+        (_, Some(_)) => "blocked by its registry".to_owned(),
+        (Some(yanked), None) => yanked.to_string(),
+        (None, None) => "installed".to_owned(),
     };
     Failure::untrusted(format!("refusing to downgrade {name} from {installed} ({why}) to {older}"))
         .hint(format!("kf command add {}", hints::release(offered)))

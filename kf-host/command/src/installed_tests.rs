@@ -38,6 +38,7 @@ fn receipt(version: u64, origin: Origin) -> Receipt {
         },
         blocked: None,
         yanked: false,
+        yank_reason: None,
         compiled: None,
         commands: String::new(),
     }

@@ -47,7 +47,7 @@ pub(crate) fn read(path: &Path, reporter: &dyn Reporter) -> Result<Fetched, Fail
         ceiling: Permissions::default(),
         program: Program::Component,
         parts,
-        yanked: false,
+        yanked: None,
     };
     let files = BTreeMap::from([
         (PartKind::Component, program),

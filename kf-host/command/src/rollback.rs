@@ -149,7 +149,7 @@ pub(crate) fn stored(store: &Store, receipt: &Receipt) -> Result<Fetched, Error>
         ceiling: receipt.ceiling.clone(),
         program: receipt.program.clone(),
         parts: receipt.parts.clone(),
-        yanked: receipt.yanked,
+        yanked: receipt.yank(),
     };
     let fetched = Fetched::new(resolved, files)?;
     if fetched.manifest.permissions != receipt.permissions {

@@ -127,9 +127,7 @@ impl Verifier<'_> {
                 Err(why) => report.notes.push(format!("not compared with registry {registry}: {why}")),
             }
         }
-        if receipt.yanked {
-            report.notes.push("yanked by its registry".to_owned());
-        }
+        report.notes.extend(receipt.yank().map(|yanked| yanked.to_string()));
         report.notes.extend(self.lost_rollback(receipt));
         report
     }

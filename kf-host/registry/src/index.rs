@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::parts::{Parts, Program};
 use crate::split::Shard;
+use crate::yank::{Yank, Yanked};
 
 /// The format of `index/plugins.json`.
 pub const FORMAT: u64 = 1;
@@ -61,7 +62,7 @@ pub struct Entry {
     pub ceiling: Permissions,
     /// Versions that are no longer offered.
     #[serde(default)]
-    pub yanked: Vec<Version>,
+    pub yanked: Vec<Yank>,
 }
 
 /// A component that must not run anywhere.
@@ -115,7 +116,7 @@ pub struct Release {
     pub signed: Option<jiff::Timestamp>,
     pub program: Program,
     pub parts: Parts,
-    pub yanked: bool,
+    pub yanked: Option<Yanked>,
     /// Why it is blocked, if it is.
     pub blocked: Option<String>,
 }
@@ -135,7 +136,10 @@ pub struct Listed {
 impl Listed {
     /// The newest release that is neither yanked nor blocked nor a pre-release.
     pub fn newest(&self) -> Option<&Release> {
-        self.releases.values().rev().find(|r| !r.yanked && r.blocked.is_none() && r.version.pre.is_empty())
+        self.releases
+            .values()
+            .rev()
+            .find(|r| r.yanked.is_none() && r.blocked.is_none() && r.version.pre.is_empty())
     }
 }
 
@@ -236,10 +240,8 @@ impl fmt::Display for Request {
     }
 }
 
-/// The release that a request was resolved to, with everything needed to fetch it and to ask for consent. Also
-/// an entry of a lock file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// The release that a request was resolved to, with everything needed to fetch it and to ask for consent.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Resolved {
     pub name: PluginName,
     pub version: Version,
@@ -250,8 +252,7 @@ pub struct Resolved {
     pub ceiling: Permissions,
     pub program: Program,
     pub parts: Parts,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub yanked: bool,
+    pub yanked: Option<Yanked>,
 }
 
 /// Where a release comes from, and who vouches for it. A command is bound to its origin: it cannot be upgraded
@@ -388,7 +389,9 @@ impl View {
         let releases = || listed.releases.values().rev();
         let matching: Vec<&Release> = match want {
             Want::Exact(version) => releases().filter(|r| r.version == *version).collect(),
-            Want::Newest(req) => releases().filter(|r| req.matches(&r.version) && !r.yanked).collect(),
+            Want::Newest(req) => {
+                releases().filter(|r| req.matches(&r.version) && r.yanked.is_none()).collect()
+            }
         };
         if let Some(release) = matching.iter().find(|r| r.blocked.is_none() && supported(&r.abi)) {
             return Ok(self.resolved(name, listed, release));
@@ -412,7 +415,7 @@ impl View {
                 registry: self.registry.clone(),
                 name: name.clone(),
                 wanted: want.to_string(),
-                available: releases().filter(|r| !r.yanked).map(|r| r.version.clone()).collect(),
+                available: releases().filter(|r| r.yanked.is_none()).map(|r| r.version.clone()).collect(),
             },
         })
     }
@@ -447,7 +450,7 @@ impl View {
             ceiling: listed.entry.ceiling.clone(),
             program: release.program.clone(),
             parts: release.parts.clone(),
-            yanked: release.yanked,
+            yanked: release.yanked.clone(),
         }
     }
 }

@@ -21,7 +21,7 @@
 //!
 //! The crate has two halves. [`publish`] makes such a folder from reviewed text and built components. The
 //! rest is the user's side: [`registries`] (pinned roots), [`access`] (private registries), [`trust`] (refresh and fetch), [`index`]
-//! (resolving versions), [`store`] (files by digest), [`receipt`] (installed commands and the user's
+//! (resolving versions), [`yank`] (versions that are not chosen any more), [`store`] (files by digest), [`receipt`] (installed commands and the user's
 //! consent), [`previous`] (versions to go back to), [`replacement`] (replacements), [`built_in`] (built-in
 //! commands), [`catalogue`] (lists of all commands) and [`mirror`] (copies of a registry).
 //!
@@ -49,6 +49,7 @@ pub mod split;
 pub mod store;
 pub mod transport;
 pub mod trust;
+pub mod yank;
 
 pub use error::{Error, Result};
 

@@ -21,6 +21,7 @@ use crate::index::{Origin, View};
 use crate::parts::{Parts, Program};
 use crate::previous;
 use crate::trust::Fetched;
+use crate::yank::Yanked;
 
 /// The receipt format this kf reads and writes.
 pub const FORMAT: u64 = 3;
@@ -57,6 +58,9 @@ pub struct Receipt {
     /// Whether this version is yanked, recorded at a later refresh or when it was added.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub yanked: bool,
+    /// Why it is yanked, if the registry has a reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yank_reason: Option<String>,
     /// Native code, relative to the folder of compiled code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compiled: Option<String>,
@@ -140,10 +144,16 @@ impl Receipt {
             },
             permissions,
             blocked: None,
-            yanked: resolved.yanked,
+            yanked: resolved.yanked.is_some(),
+            yank_reason: resolved.yanked.as_ref().and_then(|yanked| yanked.reason.clone()),
             compiled,
             commands,
         })
+    }
+
+    /// Whether it is yanked, and why.
+    pub fn yank(&self) -> Option<Yanked> {
+        self.yanked.then(|| Yanked { reason: self.yank_reason.clone() })
     }
 
     /// Fails if its registry blocked it.
@@ -312,7 +322,9 @@ pub(crate) fn updated(receipt: &Receipt, view: &View) -> Receipt {
     new.blocked = block.map(|block| block.reason.clone());
     if let Some(listed) = view.plugins.get(&receipt.name) {
         new.ceiling = listed.entry.ceiling.clone();
-        new.yanked = listed.entry.yanked.contains(&receipt.version);
+        let yanked = Yanked::find(&listed.entry.yanked, &receipt.version);
+        new.yanked = yanked.is_some();
+        new.yank_reason = yanked.and_then(|yanked| yanked.reason);
     }
     new
 }

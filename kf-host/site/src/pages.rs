@@ -214,6 +214,8 @@ pub(crate) struct Version {
     pub(crate) size: String,
     pub(crate) sha256: String,
     pub(crate) yanked: bool,
+    /// Why, if the admins said so.
+    pub(crate) yank_reason: Option<Text>,
     pub(crate) blocked: Option<Text>,
 }
 
@@ -240,6 +242,7 @@ pub(crate) struct RegistryPage {
     pub(crate) pin: PinnedRoot,
     pub(crate) roles: Vec<Role>,
     pub(crate) owners: Vec<Owner>,
+    pub(crate) yanked: Vec<Yanked>,
     pub(crate) blocked: Vec<Blocked>,
 }
 
@@ -263,6 +266,12 @@ pub(crate) struct Owner {
     pub(crate) count: usize,
     pub(crate) keys: Vec<Text>,
     pub(crate) expires: Option<Moment>,
+}
+
+/// A yanked version of a command.
+pub(crate) struct Yanked {
+    pub(crate) name: Text,
+    pub(crate) version: Version,
 }
 
 pub(crate) struct Blocked {

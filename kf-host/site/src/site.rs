@@ -21,7 +21,7 @@ use semver::VersionReq;
 use crate::help::Help;
 use crate::pages::{
     Blocked, CommandPage, Frame, Homepage, IndexPage, Moment, Offered, Owner, PageLink, PinnedRoot, Reach,
-    RegistryPage, Role, Row, Section, Version,
+    RegistryPage, Role, Row, Section, Version, Yanked,
 };
 use crate::search::{self, Feed, Index};
 use crate::{FORMAT, Text};
@@ -110,7 +110,7 @@ impl Site<'_> {
         if listed.releases.is_empty() && listed.problem.is_none() {
             return Ok(Err(Text::line(format_args!("{name} has no version yet."))));
         }
-        let is_usable = |release: &Release| !release.yanked && release.blocked.is_none();
+        let is_usable = |release: &Release| release.yanked.is_none() && release.blocked.is_none();
         if listed.problem.is_none() && !listed.releases.values().any(is_usable) {
             return Ok(Err(Text::line(format_args!("Every version of {name} is yanked or blocked."))));
         }
@@ -215,6 +215,7 @@ impl Site<'_> {
             },
             roles: of_admins.map(role).collect(),
             owners: self.owners(),
+            yanked: self.yanked(),
             blocked: blocked
                 .iter()
                 .map(|block| Blocked {
@@ -242,6 +243,16 @@ impl Site<'_> {
             expires: expiry.get(id.role().as_str()).copied().map(Moment::new),
         };
         owners.into_iter().map(owner).collect()
+    }
+
+    fn yanked(&self) -> Vec<Yanked> {
+        let of = |(name, listed): (&PluginName, &Listed)| {
+            let yanked = listed.releases.values().rev().filter(|release| release.yanked.is_some());
+            yanked
+                .map(|release| Yanked { name: Text::line(name), version: version_of(release) })
+                .collect::<Vec<_>>()
+        };
+        self.view.plugins.iter().flat_map(of).collect()
     }
 
     /// The version of a component.
@@ -297,7 +308,8 @@ fn version_of(release: &Release) -> Version {
         abi: Text::line(&release.abi),
         size: Decimal(program.length).to_string(),
         sha256: program.sha256.to_string(),
-        yanked: release.yanked,
+        yanked: release.yanked.is_some(),
+        yank_reason: release.yanked.as_ref().and_then(|yanked| yanked.reason.as_ref()).map(Text::line),
         blocked: release.blocked.as_ref().map(Text::line),
     }
 }

@@ -12,6 +12,7 @@ use kf_core::{AuthorId, Digest, Permissions, PluginName, RegistryId};
 use kf_registry::index::{Block, Entry, Listed, Release, Resolved, View};
 use kf_registry::parts::{Part, PartKind, Parts, Program};
 use kf_registry::trust::{Description, RoleStatus};
+use kf_registry::yank::Yanked;
 use semver::Version;
 use serde_json::{Value, json};
 
@@ -35,7 +36,7 @@ fn release(version: &str) -> Release {
         signed: Some("2026-11-21T08:00:00Z".parse().unwrap()),
         program: Program::Component,
         parts: Parts::try_from(parts.to_vec()).unwrap(),
-        yanked: false,
+        yanked: None,
         blocked: None,
     }
 }
@@ -125,12 +126,15 @@ fn hostile_text_in_every_field_is_escaped() {
     let mut hello = listed(HOSTILE, "alice", &[rule], vec![release("1.0.0")]);
     hello.entry.homepage = Some(format!("https://x.test/{HOSTILE}"));
     hello.keyids = vec![HOSTILE.to_owned()];
+    let mut yanked = release("1.0.0");
+    yanked.yanked = Some(Yanked { reason: Some(HOSTILE.to_owned()) });
     let mut blocked = release("1.0.0");
     blocked.blocked = Some(HOSTILE.to_owned());
     let mut lost = listed(HOSTILE, "bob", &[], Vec::new());
     lost.problem = Some(HOSTILE.to_owned());
     let plugins = [
         (name("hello"), hello),
+        (name("yanked"), listed(HOSTILE, "alice", &[], vec![yanked])),
         (name("blocked"), listed(HOSTILE, "alice", &[], vec![blocked])),
         (name("lost"), lost),
     ];
@@ -163,6 +167,33 @@ fn hostile_text_in_every_field_is_escaped() {
             assert!(value.to_string().contains(&json!(shown).to_string()), "{path}");
         }
     }
+}
+
+#[test]
+fn yanked_version_is_shown_with_its_reason() {
+    let mut silent = release("1.0.0");
+    silent.yanked = Some(Yanked::default());
+    let mut because = release("1.1.0");
+    because.yanked = Some(Yanked { reason: Some("it loses <data>".into()) });
+    let mut both = release("1.2.0");
+    both.yanked = Some(Yanked { reason: Some("too slow".into()) });
+    both.blocked = Some("sends names".into());
+    let releases = vec![silent, because, both, release("1.3.0")];
+    let view = view([(name("hello"), listed("Say hello", "alice", &[], releases))].into());
+    let files = files(&site(&view, &describe, &no_help));
+    let page = &files["commands/hello.html"];
+    assert_eq!(page.matches(">yanked</span>").count(), 2, "{page}");
+    assert!(
+        page.contains("<p class=\"note warning\">No longer chosen: it loses &#60;data&#62;</p>"),
+        "{page}"
+    );
+    assert!(page.contains("No longer chosen; kf adds it only when"), "{page}");
+    assert!(page.contains("Must not run: sends names") && !page.contains("too slow"), "{page}");
+    let list = &files["registry.html"];
+    let versions = ["1.2.0", "1.1.0", "1.0.0"]
+        .map(|version| list.find(&format!("<a href=\"commands/hello.html\">hello {version}</a>")).unwrap());
+    assert!(versions.is_sorted(), "{list}");
+    assert!(list.contains("<p>it loses &#60;data&#62;</p>") && !list.contains("hello 1.3.0"), "{list}");
 }
 
 #[test]

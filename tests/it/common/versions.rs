@@ -13,6 +13,8 @@ pub struct Version<'a> {
     /// Rules of the ceiling, in the same form; those of the manifest if absent.
     pub ceiling: Option<&'a str>,
     pub yanked: &'a [&'a str],
+    /// Why all of them are yanked.
+    pub yank_reason: Option<&'a str>,
     /// Digests of components that must not run.
     pub blocked: &'a [&'a str],
 }
@@ -23,7 +25,7 @@ pub const READ_PODS: &str =
 
 impl Version<'_> {
     pub const fn new(version: &str) -> Version<'_> {
-        Version { version, rules: "", ceiling: None, yanked: &[], blocked: &[] }
+        Version { version, rules: "", ceiling: None, yanked: &[], yank_reason: None, blocked: &[] }
     }
 
     /// Publishes it into a folder, beside the versions that are there. Returns the digest of its component.
@@ -44,7 +46,11 @@ impl Version<'_> {
         fs_err::write(&component, &bytes).unwrap();
         let entry = index.join("plugins/hello.toml");
         let mut text = fs_err::read_to_string(&entry).unwrap();
-        text.push_str(&format!("\nyanked = {:?}\n", self.yanked));
+        let yanked = self.yanked.iter().map(|version| match self.yank_reason {
+            Some(reason) => format!("{{ version = {version:?}, reason = {reason:?} }}"),
+            None => format!("{version:?}"),
+        });
+        text.push_str(&format!("\nyanked = [{}]\n", yanked.collect::<Vec<_>>().join(", ")));
         for sha256 in self.blocked {
             text.push_str(&format!("[[blocked]]\nsha256 = {sha256:?}\nreason = \"it was stolen\"\n"));
         }

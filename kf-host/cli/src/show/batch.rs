@@ -58,7 +58,7 @@ pub fn install(
 fn needs_separate_confirmation(prepared: &Prepared) -> bool {
     let Prepared { plan, fetched, .. } = prepared;
     let other_owner = matches!(plan.signer, Some(SignerChange::Owner { .. }));
-    other_owner || plan.is_downgrade() || fetched.resolved.yanked
+    other_owner || plan.is_downgrade() || fetched.resolved.yanked.is_some()
 }
 
 fn show(app: &App, together: &[Prepared], cluster: bool) {

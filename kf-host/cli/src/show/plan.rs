@@ -84,8 +84,8 @@ fn show_asking(app: &App, prepared: &Prepared, cluster: bool) {
         Change::Add | Change::Unchanged => format!("{name} {version} {what}"),
     };
     print_wrapped(&app.ui, "", &line, Tone::Plain);
-    if *yanked {
-        app.ui.warn(&format!("{name} {version} was yanked by its registry"));
+    if let Some(yanked) = yanked {
+        app.ui.warn(&format!("{name} {version} was {yanked}"));
     }
     if plan.is_downgrade() {
         app.ui.warn(&format!("{version} is older than the installed version"));

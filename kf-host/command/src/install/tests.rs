@@ -63,7 +63,7 @@ fn fetched(version: &Version) -> Fetched {
         ceiling: Permissions::default(),
         program: Program::Component,
         parts: Parts::try_from(parts).unwrap(),
-        yanked: false,
+        yanked: None,
     };
     Fetched::new(resolved, files).unwrap()
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use kf_core::{Failure, PluginName, RegistryId};
 use kf_registry::index::{Request, Want};
 use kf_registry::registries;
+use kf_registry::yank::Yanked;
 use semver::Version;
 
 use super::{Entry, Found, PinnedRegistry};
@@ -19,7 +20,7 @@ pub enum Target {
     Installed {
         name: PluginName,
         version: Version,
-        yanked: bool,
+        yanked: Option<Yanked>,
     },
     New(Box<Prepared>),
 }
@@ -132,7 +133,7 @@ fn installed(commands: Commands<'_>, name: &PluginName, entry: &Entry) -> Result
         return Ok(None);
     }
     receipt.check_start()?;
-    Ok(Some(Target::Installed { name: name.clone(), version: receipt.version, yanked: receipt.yanked }))
+    Ok(Some(Target::Installed { name: name.clone(), yanked: receipt.yank(), version: receipt.version }))
 }
 
 /// Refuses a registry that has the pinned name and another root.

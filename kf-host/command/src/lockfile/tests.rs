@@ -225,7 +225,7 @@ fn every_difference_of_an_offered_release_is_named() {
         ceiling: Permissions::default(),
         program: kf_registry::parts::Program::Component,
         parts: entry.parts.clone(),
-        yanked: false,
+        yanked: None,
     };
     let keys = || pinned.keyids.iter().rev().cloned().collect::<Vec<_>>();
     assert_eq!(pinned.offered_differs(&offered(&pinned, keys())), [""; 0]);

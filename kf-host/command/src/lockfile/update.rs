@@ -7,6 +7,7 @@ use kf_core::{Failure, Kind, PluginName};
 use kf_registry::index::{Request, Resolved, Want};
 use kf_registry::receipt::Receipt;
 use kf_registry::registries;
+use kf_registry::yank::Yanked;
 use semver::VersionReq;
 
 use super::install::{check_root, not_pinned};
@@ -20,7 +21,7 @@ pub struct Update {
     pub name: PluginName,
     pub old: Option<Entry>,
     pub new: Entry,
-    pub yanked: bool,
+    pub yanked: Option<Yanked>,
 }
 
 /// Pins the requested commands: as they are installed or, if they are not or with `upgrade`, in the newest version
@@ -113,11 +114,11 @@ fn pin(
     old: Option<&Entry>,
     request: &Request,
     upgrade: bool,
-) -> Result<Option<(Entry, bool)>, Failure> {
+) -> Result<Option<(Entry, Option<Yanked>)>, Failure> {
     let installed = commands.named(&request.name)?.answers;
     if let Some(receipt) = installed.as_ref().filter(|receipt| !upgrade && is_met(request, receipt)) {
         receipt.check_start()?;
-        return Ok(Entry::of_receipt(receipt)?.map(|entry| (entry, receipt.yanked)));
+        return Ok(Entry::of_receipt(receipt)?.map(|entry| (entry, receipt.yank())));
     }
     let names_version = request.want != Want::Newest(VersionReq::STAR);
     if old.is_some_and(|old| !upgrade && !names_version && is_met_by_entry(request, old)) {
@@ -140,8 +141,7 @@ fn pin(
     {
         return Ok(None);
     }
-    let yanked = offered.yanked;
-    Ok(Some((examined(installer, &offered)?, yanked)))
+    Ok(Some((examined(installer, &offered)?, offered.yanked)))
 }
 
 fn is_met(request: &Request, receipt: &Receipt) -> bool {

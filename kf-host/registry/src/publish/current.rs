@@ -32,6 +32,7 @@ use crate::index::{self, Block, Index};
 use crate::parts::PartKind;
 use crate::split::{self, Prefix};
 use crate::trust::chain;
+use crate::yank::{Yank, Yanked};
 
 /// The field of targets with the author roles that the admins vouch for.
 pub(super) const KEPT: &str = "x-kf-kept-authors";
@@ -337,12 +338,13 @@ impl Current {
     pub(super) fn baseline(
         &self,
         name: &PluginName,
-        yanked: &[Version],
+        yanked: &[Yank],
         blocked: &[Block],
     ) -> Result<Option<Details>> {
         let is_offered = |version: &Version, component: &TargetFile| {
             let sha256 = metadata::sha256(&component.hashes);
-            !yanked.contains(version) && !blocked.iter().any(|block| Some(block.sha256) == sha256)
+            Yanked::find(yanked, version).is_none()
+                && !blocked.iter().any(|block| Some(block.sha256) == sha256)
         };
         let offered = self.components(name).filter(|(version, component)| is_offered(version, component));
         let Some((version, component)) = offered.max_by(|(one, _), (other, _)| one.cmp(other)) else {

@@ -62,7 +62,8 @@ pub struct Staged {
 /// Every new version is checked for owner, version order and immutability, and passes the gate. See
 /// [`Staging`](super::Staging) for the folder.
 pub fn stage(input: &StageInput<'_>) -> Result<Staged> {
-    if let Some(shard) = input.only.iter().copied().flatten().find(|role| matches!(role, RoleName::Names(_))) {
+    if let Some(shard) = input.only.iter().copied().flatten().find(|role| matches!(role, RoleName::Names(_)))
+    {
         return Err(Error::Publish(format!("{shard} is staged with targets, not alone")));
     }
     let source = Source::read(input.source)?;

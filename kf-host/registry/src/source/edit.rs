@@ -15,6 +15,7 @@ use super::{Expiry, Plugin, Source};
 use crate::error::{Error, Result};
 
 const REGISTRY: &str = "registry.toml";
+const YANKED: &str = "yanked";
 
 /// Changes of the reviewed text in a folder. [`Edit::write`] makes them.
 #[derive(Debug)]
@@ -92,24 +93,35 @@ impl Edit {
         &self.source
     }
 
-    /// Yanks a version: it is not chosen any more.
-    pub fn yank(&mut self, name: &PluginName, version: &Version) -> Result<()> {
+    /// Yanks a version: it is not chosen any more. The reason is for users, in one line.
+    pub fn yank(&mut self, name: &PluginName, version: &Version, reason: Option<&str>) -> Result<()> {
+        let version = version.to_string();
         self.plugin(name, |document| {
-            let yanked = list(document, "yanked")?;
-            if position(yanked, &version.to_string()).is_some() {
+            let yanked = document.entry(YANKED).or_insert(value(Array::new()));
+            if yanked_at(yanked, &version).is_some() {
                 return Err(Error::Edit(format!("{name} {version} is already yanked")));
             }
-            yanked.push(version.to_string());
-            Ok(())
+            let Some(reason) = reason else {
+                // No version can stand alone among `[[yanked]]` tables.
+                yanked.make_value();
+                yanked.as_array_mut().ok_or_else(|| malformed(YANKED))?.push(version);
+                return Ok(());
+            };
+            add_table(yanked, YANKED, [("version", &version), ("reason", reason)])
         })
     }
 
     /// Offers a yanked version again.
     pub fn unyank(&mut self, name: &PluginName, version: &Version) -> Result<()> {
         self.plugin(name, |document| {
-            let yanked = list(document, "yanked")?;
-            let at = position(yanked, &version.to_string());
-            yanked.remove(at.ok_or_else(|| Error::Edit(format!("{name} {version} is not yanked")))?);
+            let none = || Error::Edit(format!("{name} {version} is not yanked"));
+            let yanked = document.get_mut(YANKED).ok_or_else(none)?;
+            let at = yanked_at(yanked, &version.to_string()).ok_or_else(none)?;
+            match yanked {
+                Item::ArrayOfTables(tables) => drop(tables.remove(at)),
+                Item::Value(Value::Array(array)) => drop(array.remove(at)),
+                _ => return Err(malformed(YANKED)),
+            }
             Ok(())
         })
     }
@@ -122,15 +134,7 @@ impl Edit {
         }
         self.plugin(name, |document| {
             let blocked = document.entry("blocked").or_insert(Item::ArrayOfTables(ArrayOfTables::new()));
-            let fields = [("sha256", sha256.to_string()), ("reason", reason.to_owned())];
-            match blocked {
-                Item::ArrayOfTables(tables) => {
-                    tables.push(fields.into_iter().map(|(key, text)| (key, value(text))).collect::<Table>());
-                }
-                Item::Value(Value::Array(array)) => array.push(fields.into_iter().collect::<InlineTable>()),
-                _ => return Err(malformed("blocked")),
-            }
-            Ok(())
+            add_table(blocked, "blocked", [("sha256", &sha256.to_string()), ("reason", reason)])
         })
     }
 
@@ -359,6 +363,32 @@ fn list<'a>(document: &'a mut DocumentMut, field: &str) -> Result<&'a mut Array>
 
 fn position(array: &Array, text: &str) -> Option<usize> {
     array.iter().position(|item| item.as_str() == Some(text))
+}
+
+/// Adds a table in the form that the array has: `[[field]]`, or `{ … }` in it.
+fn add_table(item: &mut Item, field: &str, fields: [(&str, &str); 2]) -> Result<()> {
+    match item {
+        Item::ArrayOfTables(tables) => {
+            tables.push(fields.into_iter().map(|(key, text)| (key, value(text))).collect::<Table>());
+        }
+        Item::Value(Value::Array(array)) => array.push(fields.into_iter().collect::<InlineTable>()),
+        _ => return Err(malformed(field)),
+    }
+    Ok(())
+}
+
+/// The place of a version among those that are yanked, with or without a reason.
+fn yanked_at(yanked: &Item, version: &str) -> Option<usize> {
+    match yanked {
+        Item::ArrayOfTables(tables) => {
+            tables.iter().position(|table| table.get("version").and_then(Item::as_str) == Some(version))
+        }
+        Item::Value(Value::Array(array)) => array.iter().position(|item| {
+            let with_reason = item.as_inline_table().and_then(|table| table.get("version")?.as_str());
+            item.as_str().or(with_reason) == Some(version)
+        }),
+        _ => None,
+    }
 }
 
 fn malformed(field: &str) -> Error {

@@ -21,7 +21,6 @@ use kf_core::manifest::{check_line, check_version};
 use kf_core::names::RESERVED;
 use kf_core::nearest::{look_alike_keys, looks_like};
 use kf_core::{AuthorId, CollectionName, PluginName, RegistryId};
-use semver::Version;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +28,7 @@ use self::files::Files;
 use crate::error::{Error, Result};
 use crate::index::Block;
 use crate::publish::is_public_key;
+use crate::yank::Yank;
 
 /// `registry.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -80,6 +80,9 @@ fn default_threshold() -> usize {
     1
 }
 
+/// The longest reason of a yank or a block.
+const MAX_REASON_CHARS: usize = 200;
+
 /// `plugins/NAME.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -91,7 +94,7 @@ pub struct Plugin {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub homepage: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub yanked: Vec<Version>,
+    pub yanked: Vec<Yank>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blocked: Vec<Block>,
     #[serde(default)]
@@ -272,8 +275,20 @@ fn check_author(stem: &str, author: &Author) -> Result<()> {
 fn check_plugin(stem: &str, plugin: &Plugin) -> Result<()> {
     same_name(stem, plugin.name.as_str())?;
     check_line(&format!("the summary of {stem}"), &plugin.summary, 120)?;
-    plugin.yanked.iter().try_for_each(check_version)?;
-    Ok(plugin.blocked.iter().try_for_each(|block| check_line("reason", &block.reason, 200))?)
+    check_yanked(stem, &plugin.yanked)?;
+    Ok(plugin.blocked.iter().try_for_each(|block| check_line("reason", &block.reason, MAX_REASON_CHARS))?)
+}
+
+fn check_yanked(stem: &str, yanked: &[Yank]) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    for Yank { version, reason } in yanked {
+        check_version(version)?;
+        reason.iter().try_for_each(|reason| check_line("reason", reason, MAX_REASON_CHARS))?;
+        if !seen.insert(version) {
+            return Err(Error::Publish(format!("plugins/{stem}.toml yanks {version} twice")));
+        }
+    }
+    Ok(())
 }
 
 /// Among others, refuses a key that is listed twice, because it would count twice.

@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::index::{self, Block, Entry, Index, Listed, Release, View, signed_at};
 use crate::parts::{Part, PartKind, Parts, Program, Runtime};
 use crate::split::{Shard, starting_with};
+use crate::yank::Yanked;
 
 /// Reads verified metadata, and fetches what is not loaded yet.
 pub(super) struct Reader<'a> {
@@ -176,7 +177,7 @@ impl Reader<'_> {
 
 /// Marks a release as yanked or blocked by the admins.
 pub(crate) fn mark(release: &mut Release, entry: &Entry, blocked: &[Block]) {
-    release.yanked = entry.yanked.contains(&release.version);
+    release.yanked = Yanked::find(&entry.yanked, &release.version);
     let block = blocked.iter().find(|block| block.sha256 == release.parts.program().sha256);
     release.blocked = block.map(|block| block.reason.clone());
 }
@@ -295,7 +296,7 @@ fn release(name: &PluginName, version: &Version, targets: &Targets) -> Option<Re
         (PartKind::Component, None) => Program::Component,
         _ => return None,
     };
-    Some(Release { version: version.clone(), abi, signed, program, parts, yanked: false, blocked: None })
+    Some(Release { version: version.clone(), abi, signed, program, parts, yanked: None, blocked: None })
 }
 
 pub(super) fn part(kind: PartKind, target: &TargetFile) -> Option<Part> {

@@ -5,6 +5,7 @@ use kf_registry::Error;
 use kf_registry::publish::{FirstRoot, PublicKey, RootDraft, SigningKey, TopRole};
 use kf_registry::source::edit::{self, Delegation, Edit};
 use kf_registry::source::{self, Source};
+use kf_registry::yank::Yank;
 use semver::Version;
 
 use crate::fixture::{Fixture, name, start, tree};
@@ -48,19 +49,19 @@ fn yank_and_block_keep_comments_and_are_undone() {
     let before = text(&fixture, "plugins/hello.toml");
     let (version, digest) = (Version::new(0, 1, 0), Digest::of(b"harmful"));
     let mut yanked = edit(&fixture);
-    yanked.yank(&name("hello"), &version).unwrap();
+    yanked.yank(&name("hello"), &version, None).unwrap();
     yanked.block(&name("hello"), digest, "sends \"names\"").unwrap();
     let files = yanked.write().unwrap();
     assert_eq!(files, [fixture.path("source/plugins/hello.toml")]);
     let after = text(&fixture, "plugins/hello.toml");
     assert!(before.lines().all(|line| after.contains(line)), "{after}");
     let plugin = &Source::read(&fixture.path("source")).unwrap().plugins[&name("hello")];
-    assert_eq!(plugin.yanked, std::slice::from_ref(&version));
+    assert_eq!(plugin.yanked, [Yank::from(version.clone())]);
     assert_eq!((plugin.blocked[0].sha256, plugin.blocked[0].reason.as_str()), (digest, "sends \"names\""));
 
     let again =
         |result: kf_registry::Result<()>| assert!(matches!(result, Err(Error::Edit(_))), "{result:?}");
-    again(edit(&fixture).yank(&name("hello"), &version));
+    again(edit(&fixture).yank(&name("hello"), &version, Some("it loses data")));
     again(edit(&fixture).block(&name("hello"), digest, "twice"));
     let mut undone = edit(&fixture);
     undone.unyank(&name("hello"), &version).unwrap();
@@ -73,17 +74,89 @@ fn yank_and_block_keep_comments_and_are_undone() {
 }
 
 #[test]
+fn yank_with_reason_is_added_and_removed_in_every_form() {
+    let reason = Some("it loses \"data\"");
+    let plain = "yanked = [ # see the changelog\n    \"0.0.1\",\n]\n";
+    let inline = "yanked = [{ version = \"0.0.1\", reason = \"old\" }]\n";
+    let tables = "[[yanked]]\nversion = \"0.0.1\"\nreason = \"old\"\n";
+    for before in ["", plain, inline, tables] {
+        let fixture = Fixture::new();
+        fixture.plugin_toml("hello", "alice", before);
+        let yanked = || Source::read(&fixture.path("source")).unwrap().plugins[&name("hello")].yanked.clone();
+        let old = yanked();
+        let (first, second) = (Version::new(0, 1, 0), Version::new(0, 2, 0));
+        let mut added = edit(&fixture);
+        added.yank(&name("hello"), &first, reason).unwrap();
+        added.yank(&name("hello"), &second, None).unwrap();
+        added.write().unwrap();
+        let new = [
+            Yank { version: first.clone(), reason: reason.map(str::to_owned) },
+            Yank { version: second.clone(), reason: None },
+        ];
+        assert_eq!(yanked(), [old.as_slice(), &new].concat(), "{before}");
+        assert_eq!(text(&fixture, "plugins/hello.toml").contains('#'), before.contains('#'));
+        for again in [None, reason] {
+            let refused = edit(&fixture).yank(&name("hello"), &first, again).unwrap_err().to_string();
+            assert_eq!(refused, "hello 0.1.0 is already yanked");
+        }
+        let mut removed = edit(&fixture);
+        removed.unyank(&name("hello"), &first).unwrap();
+        removed.unyank(&name("hello"), &second).unwrap();
+        removed.write().unwrap();
+        assert_eq!(yanked(), old, "{before}");
+    }
+    let fixture = Fixture::new();
+    fixture.plugin_toml("hello", "alice", tables);
+    let mut removed = edit(&fixture);
+    removed.unyank(&name("hello"), &Version::new(0, 0, 1)).unwrap();
+    removed.write().unwrap();
+    assert!(!text(&fixture, "plugins/hello.toml").contains("yanked"));
+}
+
+#[test]
+fn malformed_yank_is_a_problem_of_its_file() {
+    for (yanked, words) in [
+        (r#"[{ reason = "it loses data" }]"#, "missing field `version`"),
+        (r#"[{ version = "0.1.0" }]"#, "missing field `reason`"),
+        (r#"[{ version = "0.1.0", reason = "x", until = "0.2.0" }]"#, "unknown field `until`"),
+        (r#"[{ version = "0.1.0", reason = 1 }]"#, "expected a string"),
+        (r#"[1]"#, "expected a version, or a version with a reason"),
+        (r#"[{ version = "0.1.0", reason = "" }]"#, "must be one line"),
+        (r#"[{ version = "0.1.0", reason = "a\u001b[2J" }]"#, "must be one line"),
+        (r#"[{ version = "0.1.0", reason = "a\u202eb" }]"#, "must be one line"),
+        (r#"[{ version = "0.1.0", reason = "a\nb" }]"#, "must be one line"),
+        (r#"[{ version = "0.1.0+build", reason = "x" }]"#, "without build metadata"),
+        (r#"["0.1.0", "0.1.0"]"#, "plugins/hello.toml yanks 0.1.0 twice"),
+        (r#"["0.1.0", { version = "0.1.0", reason = "x" }]"#, "plugins/hello.toml yanks 0.1.0 twice"),
+    ] {
+        let fixture = Fixture::new();
+        fixture.plugin_toml("hello", "alice", &format!("yanked = {yanked}\n"));
+        let (_, problems) = source::check(&fixture.path("source")).unwrap();
+        assert_eq!(problems.len(), 1, "{yanked}: {problems:?}");
+        assert_eq!(problems[0].file, "plugins/hello.toml");
+        let error = problems[0].error.to_string();
+        assert!(error.contains(words), "{yanked}: {error}");
+    }
+}
+
+#[test]
 fn change_that_makes_text_invalid_writes_nothing() {
     let fixture = Fixture::new();
     let before = tree(&fixture.path("source"));
     let mut long = edit(&fixture);
     long.block(&name("hello"), Digest::of(b"x"), &"x".repeat(201)).unwrap();
     assert!(long.write().is_err());
+    for reason in ["", "two\nlines", "right\u{202e}to left", "\u{1b}[2J", &"x".repeat(201)] {
+        let mut yanked = edit(&fixture);
+        yanked.yank(&name("hello"), &Version::new(0, 1, 0), Some(reason)).unwrap();
+        let error = yanked.write().unwrap_err().to_string();
+        assert!(error.contains("reason") && error.contains("must be one line"), "{reason:?}: {error}");
+    }
     let mut several = edit(&fixture);
     several.delegate(&Delegation { manifests: vec![manifest("kuebctl")], ..delegation("alice") }).unwrap();
     let error = several.write().unwrap_err().to_string();
     assert!(error.contains("kuebctl can be mistaken for kubectl"), "{error}");
-    let unknown = edit(&fixture).yank(&name("unknown"), &Version::new(1, 0, 0));
+    let unknown = edit(&fixture).yank(&name("unknown"), &Version::new(1, 0, 0), None);
     assert!(matches!(unknown, Err(Error::UnknownInIndex(_))));
     assert_eq!(tree(&fixture.path("source")), before);
 }

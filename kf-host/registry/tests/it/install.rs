@@ -14,6 +14,7 @@ use kf_registry::index::{Origin, Request, Want};
 use kf_registry::parts::{Part, PartKind, Parts};
 use kf_registry::receipt::{self, Receipt};
 use kf_registry::store::{Store, open_compiled};
+use kf_registry::yank::Yanked;
 use kf_registry::{Error, replacement};
 use serde_json::Value;
 
@@ -64,6 +65,56 @@ fn command_is_resolved_fetched_stored_and_removed() {
 }
 
 #[test]
+fn reason_of_yank_is_recorded_at_refresh_and_removed_again() {
+    let fixture = two_commands();
+    add(&fixture, "hello", start()).unwrap();
+    let path = fixture.home().receipt(&name("hello"));
+    let recorded = || {
+        let receipt = receipt::require(&fixture.home(), &name("hello")).unwrap();
+        let text = fs_err::read_to_string(path.display().to_string()).unwrap();
+        (receipt.yank(), text.contains("yank"))
+    };
+    let because = Yanked { reason: Some("it loses data".into()) };
+    for (hours, yanked, expected) in [
+        (1, "yanked = [\"0.1.0\"]\n", Some(Yanked::default())),
+        (2, "yanked = [{ version = \"0.1.0\", reason = \"it loses data\" }]\n", Some(because.clone())),
+        (3, "yanked = [\"0.2.0\"]\n", None),
+        (4, "yanked = [{ version = \"0.1.0\", reason = \"it loses data\" }]\n", Some(because)),
+        (5, "yanked = [\"0.1.0\"]\n", Some(Yanked::default())),
+        (6, "", None),
+    ] {
+        fixture.plugin_toml("hello", "alice", yanked);
+        let now = start() + SignedDuration::from_hours(hours);
+        fixture.build(now).unwrap();
+        let session = fixture.refresh(now).unwrap();
+        assert_eq!(recorded(), (expected.clone(), expected.is_some()), "{yanked}");
+        let request = Request::parse("hello@0.1.0").unwrap();
+        let resolved = session.view().resolve(&request.name, &request.want, &any_abi).unwrap();
+        assert_eq!(resolved.yanked, expected, "{yanked}");
+        // A receipt written now records the same.
+        let fetched = session.fetch(&resolved).unwrap();
+        assert_eq!(Receipt::new(&fetched, None, now).unwrap().yank(), expected, "{yanked}");
+    }
+}
+
+#[test]
+fn receipt_without_reason_of_yank_is_read() {
+    let fixture = two_commands();
+    add(&fixture, "hello", start()).unwrap();
+    let path = fixture.home().receipt(&name("hello"));
+    let text = fs_err::read_to_string(path.display().to_string()).unwrap();
+    for (field, expected) in [
+        ("\"yanked\": true,", Some(Yanked::default())),
+        ("\"yanked\": false,", None),
+        ("\"yanked\": true, \"yank_reason\": null,", Some(Yanked::default())),
+    ] {
+        let edited = text.replacen('{', &format!("{{ {field}"), 1);
+        let receipt: Receipt = serde_json::from_str(&edited).unwrap();
+        assert_eq!(receipt.yank(), expected, "{field}");
+    }
+}
+
+#[test]
 fn newest_match_is_resolved_and_yanked_only_by_version() {
     let fixture = Fixture::published();
     for (hours, version) in [(1, "0.2.0"), (2, "0.3.0"), (3, "1.0.0-rc.1")] {
@@ -81,7 +132,7 @@ fn newest_match_is_resolved_and_yanked_only_by_version() {
     assert_eq!(want("hello").unwrap().version.to_string(), "0.2.0");
     assert_eq!(want("hello@0.1").unwrap().version.to_string(), "0.1.0");
     let yanked = want("hello@0.3.0").unwrap();
-    assert!(yanked.yanked);
+    assert_eq!(yanked.yanked, Some(Yanked::default()));
     assert_eq!(want("hello@1.0.0-rc.1").unwrap().version.to_string(), "1.0.0-rc.1");
     let error = want("hello@^2").unwrap_err();
     let newest_available = match &error {

@@ -111,18 +111,19 @@ fn refresh_updates_block_yank_and_ceiling_of_kept_version() {
     let installed = upgrade(&fixture, "0.2.0", 1);
     assert!(!kept(&fixture).unwrap().ceiling.kubernetes.is_empty());
     let blocked = format!(
-        "yanked = [\"0.1.0\"]\n[[blocked]]\nsha256 = \"{}\"\nreason = \"it was stolen\"\n",
+        "yanked = [{{ version = \"0.1.0\", reason = \"it loses data\" }}]\n[[blocked]]\nsha256 = \"{}\"\nreason = \"it was stolen\"\n",
         first.program_digest()
     );
     fixture.plugin_toml("hello", "alice", &blocked);
     fixture.build(at(2)).unwrap();
     fixture.refresh(at(2)).unwrap();
     let kept = kept(&fixture).unwrap();
-    assert_eq!((kept.blocked.as_deref(), kept.yanked), (Some("it was stolen"), true));
+    assert_eq!(kept.blocked.as_deref(), Some("it was stolen"));
+    assert_eq!((kept.yanked, kept.yank_reason.as_deref()), (true, Some("it loses data")));
     assert!(kept.ceiling.kubernetes.is_empty());
     assert_eq!(kept.consent, first.consent);
     let current = receipt::require(&fixture.home(), &name("hello")).unwrap();
-    assert_eq!((current.blocked, current.version), (None, installed.version));
+    assert_eq!((current.blocked, current.yanked, current.version), (None, false, installed.version));
 }
 
 #[test]

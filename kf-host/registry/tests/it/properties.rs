@@ -10,6 +10,7 @@ use kf_core::{AuthorId, Digest, Permissions, PluginName, RegistryId};
 use kf_registry::index::{Block, Entry, Listed, Release, View, Want};
 use kf_registry::parts::{Part, PartKind, Parts, Program};
 use kf_registry::transport::Url;
+use kf_registry::yank::Yanked;
 use proptest::prelude::*;
 use semver::{Version, VersionReq};
 
@@ -128,7 +129,7 @@ proptest! {
         // The oracle: a linear search for the highest usable version.
         let mut best: Option<&Release> = None;
         for r in releases.values() {
-            let is_usable = req.matches(&r.version) && !r.yanked && r.blocked.is_none() && supported(&r.abi);
+            let is_usable = req.matches(&r.version) && r.yanked.is_none() && r.blocked.is_none() && supported(&r.abi);
             if is_usable && best.is_none_or(|b| r.version > b.version) {
                 best = Some(r);
             }
@@ -143,7 +144,7 @@ proptest! {
             prop_assert_eq!(found.is_ok(), r.blocked.is_none() && supported(&r.abi));
             // An upgrade is always to a higher version.
             if let Ok(Some(newer)) = view.newer(&name, &r.version, &supported) {
-                prop_assert!(newer.version > r.version && !newer.yanked);
+                prop_assert!(newer.version > r.version && newer.yanked.is_none());
             }
         }
     }
@@ -172,7 +173,7 @@ fn release(version: Version, yanked: bool, blocked: bool, old_abi: bool) -> Rele
         parts: Parts::try_from(parts.to_vec()).unwrap(),
         signed: None,
         abi: Version::new(0, if old_abi { 0 } else { 1 }, 0),
-        yanked,
+        yanked: yanked.then(Yanked::default),
         blocked: blocked.then(|| "bad".to_owned()),
         version,
     }

@@ -213,8 +213,9 @@ fn review_shows_changed_rights_owners_keys_and_blocks() {
     let carol = SigningKey::generate().unwrap();
     let sha256 = Digest::of(b"\0asm hello");
     let rules = "[[ceiling.kubernetes]]\napiGroups = [\"\"]\nresources = [\"secrets\"]\nverbs = [\"get\"]\n";
-    let blocked =
-        format!("yanked = [\"0.1.0\"]\n[[blocked]]\nsha256 = \"{sha256}\"\nreason = \"bad\"\n{rules}");
+    let blocked = format!(
+        "yanked = [\"0.1.0\", {{ version = \"0.2.0\", reason = \"it loses data\" }}]\n[[blocked]]\nsha256 = \"{sha256}\"\nreason = \"bad\"\n{rules}"
+    );
     fixture.plugin_toml("hello", "alice", &blocked);
     fixture.plugin_toml("train", "carol", "");
     fixture.author("alice", &["hello"], &[]);
@@ -231,6 +232,7 @@ fn review_shows_changed_rights_owners_keys_and_blocks() {
         "+ index/plugins.json plugins hello ceiling kubernetes: {\"apiGroups\":[\"\"],\"resources\":[\"secrets\"]",
     );
     has("+ index/plugins.json plugins hello yanked: \"0.1.0\"");
+    has("+ index/plugins.json plugins hello yanked: {\"reason\":\"it loses data\",\"version\":\"0.2.0\"}");
     has("~ index/plugins.json plugins train owner: \"alice\" -> \"carol\"");
 }
 

@@ -86,8 +86,8 @@ fn show(app: &App, update: &Update) -> Result<()> {
         _ => new.version.to_string(),
     };
     app.ui.data_line(&format!("Locked {name} {version}"))?;
-    if *yanked {
-        app.ui.warn(&format!("{name} {} was yanked by its registry", new.version));
+    if let Some(yanked) = yanked {
+        app.ui.warn(&format!("{name} {} was {yanked}", new.version));
     }
     for line in old.iter().flat_map(|old| new.changed_rights(Some(old))) {
         app.ui.note(&format!("  {line}"));

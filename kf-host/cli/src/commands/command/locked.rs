@@ -7,6 +7,7 @@ use kf_command::lockfile::{self, Found, Lockfile, Target};
 use kf_core::failure::{Failure, Result};
 use kf_core::shell;
 use kf_registry::receipt::Receipt;
+use kf_registry::yank::Yanked;
 
 use super::target;
 use crate::app::App;
@@ -114,7 +115,7 @@ pub fn add(app: &App, args: &LockedArgs, names: &[String], answer: &AnswerArgs) 
             Target::New(prepared) => new.push(*prepared),
             Target::Installed { name, version, yanked } => {
                 app.ui.note(&format!("{name} {version} is already added"));
-                warn_if_yanked(app, yanked, &format!("{name} {version}"));
+                warn_if_yanked(app, yanked.as_ref(), &format!("{name} {version}"));
             }
         }
     }
@@ -131,14 +132,14 @@ pub fn add(app: &App, args: &LockedArgs, names: &[String], answer: &AnswerArgs) 
             app.ui.warn(&format!("{name} {version} is older than the installed version"));
         }
         let added = installer.apply(prepared)?;
-        warn_if_yanked(app, added.yanked, &format!("{} {}", added.name, added.version));
+        warn_if_yanked(app, added.yank().as_ref(), &format!("{} {}", added.name, added.version));
         done(&added)?;
     }
     Ok(())
 }
 
-fn warn_if_yanked(app: &App, yanked: bool, what: &str) {
-    if yanked {
-        app.ui.warn(&format!("{what} was yanked by its registry"));
+fn warn_if_yanked(app: &App, yanked: Option<&Yanked>, what: &str) {
+    if let Some(yanked) = yanked {
+        app.ui.warn(&format!("{what} was {yanked}"));
     }
 }

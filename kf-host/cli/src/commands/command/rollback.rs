@@ -34,8 +34,8 @@ pub fn run(app: &App, args: &RollbackArgs) -> Result<()> {
     {
         app.ui.warn(&format!("{name} {version} is signed by {now}; {} is signed by {before}", from.version));
     }
-    if to.yanked {
-        app.ui.warn(&format!("{name} {version} was yanked by its registry"));
+    if let Some(yanked) = to.yank() {
+        app.ui.warn(&format!("{name} {version} was {yanked}"));
     }
     note(app, "It may again", &regained, Tone::Plain);
     note(app, "Its registry no longer allows it to", &above_ceiling, Tone::Bad);

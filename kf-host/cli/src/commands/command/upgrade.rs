@@ -7,9 +7,8 @@ use kf_command::installed::Named;
 use kf_core::PluginName;
 use kf_core::failure::{Failure, Result};
 use kf_registry::index::Resolved;
-use kf_registry::receipt::Receipt;
 
-use super::outdated::{self, no_registry, show_once};
+use super::outdated::{self, no_registry, show_once, warn_of_yank};
 use crate::app::App;
 use crate::candidates::known;
 use crate::show::batch;
@@ -102,13 +101,12 @@ fn find_newer(app: &App, installer: &mut Installer<'_>, name: &PluginName) -> Re
     let newer = installer.resolve_newer(&old)?;
     if newer.is_none() {
         // Read again: the refreshed registry may have yanked it.
-        let Receipt { version, yanked, .. } = app.commands().require(name)?;
-        match yanked {
-            true => app
-                .ui
-                .warn(&format!("{name} {version} was yanked by its registry; no newer version is available")),
-            false if old.origin.is_built_in() && app.registries()?.is_empty() => no_registry(app),
-            false => app.ui.note(&format!("{name} {version} is up to date")),
+        let receipt = app.commands().require(name)?;
+        let version = &receipt.version;
+        match receipt.yank() {
+            Some(yanked) => warn_of_yank(app, &receipt, &yanked, false),
+            None if old.origin.is_built_in() && app.registries()?.is_empty() => no_registry(app),
+            None => app.ui.note(&format!("{name} {version} is up to date")),
         }
     }
     Ok(newer)

@@ -21,6 +21,10 @@ pub struct YankArgs {
     #[arg(value_name = "NAME@VERSION")]
     version: String,
 
+    /// Why, in one line that users see
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+
     #[command(flatten)]
     folders: FolderArgs,
 }
@@ -68,7 +72,7 @@ pub fn yank(app: &App, args: &YankArgs) -> Result<()> {
     let (name, version) = parse(&args.version)?;
     let mut edit = Edit::open(args.folders.index())?;
     component(&edit, &args.folders, &name, &version)?;
-    edit.yank(&name, &version)?;
+    edit.yank(&name, &version, args.reason.as_deref())?;
     changed(app, &edit.write()?)
 }
 
