@@ -192,6 +192,43 @@ fn registry_lives_through_growing_rights_stolen_key_and_root_rotation() {
     ");
 }
 
+/// What an author types according to kf-plugin-sdk/README.md, as it is written, in the registry of others.
+#[test]
+fn author_guide_signing_steps_work_as_written() {
+    let readme = fs_err::read_to_string(registry::index().join("../kf-plugin-sdk/README.md")).unwrap();
+    let blocks = readme::blocks(&readme).into_iter().filter(|(language, _)| *language == "console");
+    let blocks: Vec<String> = blocks
+        .map(|(_, text)| text.lines().map(|line| format!("{}\n", line.strip_prefix("$ ").unwrap())).collect())
+        .collect();
+    let [keygen, sign] = blocks.as_slice() else { panic!("{blocks:?}") };
+
+    let registry = Registry::delegated();
+    let Registry { bob, alice, .. } = &registry;
+    let shared = registry.path("").display().to_string();
+    let type_lines = |lines: &str| {
+        let shell = alice.shell(&format!("set -ex\ncd {shared}\n{lines}"));
+        let passphrase = format!("{PASSPHRASE}\n");
+        let answers = [
+            ("New passphrase:", passphrase.as_str()),
+            ("Repeat the passphrase:", &passphrase),
+            ("Passphrase of ", &passphrase),
+        ];
+        let (status, screen) = Terminal::start(shell).answer(&answers);
+        assert!(status.success(), "{screen}");
+    };
+    type_lines(keygen);
+    let old = registry.run(bob, "grep -o '[0-9a-f]\\{64\\}' index/authors/alice.toml").success().stdout;
+    let rotate =
+        format!("kf registry key rotate author-alice {} \"$(cat alice.pub)\" --index index", old.trim());
+    registry.run(bob, &rotate).success();
+    registry.publish_text("first");
+    registry.run(bob, "ln -s index registry-index && mkdir artifacts").success();
+    copy(&registry::artifacts().join("hello"), &registry.path("artifacts/hello"));
+    type_lines(sign);
+    let published = registry.publish("staged").success();
+    assert!(published.transcript().contains("hello 0.1.0"), "{}", published.transcript());
+}
+
 /// The key id of a holder in a root.
 fn public_of(root: &Path, holder: &str) -> String {
     let root: serde_json::Value = serde_json::from_slice(&fs_err::read(root).unwrap()).unwrap();
