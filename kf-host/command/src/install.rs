@@ -198,7 +198,7 @@ impl<'a> Installer<'a> {
             {
                 newest = newer;
             }
-            updates::record(self.commands, self.session(&id)?.view());
+            updates::record_of(self.commands, self.session(&id)?.view(), std::slice::from_ref(old));
         }
         Ok(newest)
     }

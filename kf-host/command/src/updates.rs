@@ -50,16 +50,23 @@ fn path(commands: Commands<'_>) -> OwnPath {
 /// Keeps the newer versions of installed commands among those that were loaded from a registry. It is only a notice, so a
 /// cache that cannot be read or written is no error.
 pub(crate) fn record(commands: Commands<'_>, view: &View) {
+    let installed = commands.list().unwrap_or_default().into_iter();
+    let receipts: Vec<Receipt> = installed.filter_map(|(_, named)| named.ok()?.answers).collect();
+    record_of(commands, view, &receipts);
+}
+
+/// The same for some of the installed commands.
+pub(crate) fn record_of(commands: Commands<'_>, view: &View, receipts: &[Receipt]) {
     let path = path(commands);
     let old = path.read_json::<File>(MAX_BYTES, FORMAT).ok().flatten().unwrap_or_default();
     let mut new = old.clone();
     let found = new.registries.entry(view.registry.clone()).or_default();
-    for (name, named) in commands.list().unwrap_or_default() {
-        let Some(receipt) = named.ok().and_then(|named| named.answers) else { continue };
+    for receipt in receipts {
+        let name = &receipt.name;
         let is_from_here = receipt.origin.registry() == Some(&view.registry);
-        match newer(&name, &receipt, view) {
-            Some(version) => drop(found.insert(name, version)),
-            None if is_from_here || view.plugins.contains_key(&name) => drop(found.remove(&name)),
+        match newer(name, receipt, view) {
+            Some(version) => drop(found.insert(name.clone(), version)),
+            None if is_from_here || view.plugins.contains_key(name) => drop(found.remove(name)),
             // It was not loaded now.
             None => {}
         }

@@ -82,22 +82,16 @@ impl Session {
         names.iter().try_for_each(|name| self.load_one(name))
     }
 
-    /// Loads the commands whose roles were fetched before. Nothing is fetched.
+    /// Loads the commands that a session without a connection has the roles of, in their current version.
     pub(super) fn load_known(&mut self) -> Result<()> {
+        let skip_unknown = |loaded: Result<()>| match loaded {
+            Err(Error::Unreachable { .. }) => Ok(()),
+            loaded => loaded,
+        };
         let shards: Vec<Shard> = split::shards(self.targets()?).collect();
-        for shard in &shards {
-            if self.memory.has(&format!("{}.json", shard.prefix.role()))
-                && self.memory.has(&format!("targets/{}", shard.prefix.index_path()))
-            {
-                self.shard(shard)?;
-            }
-        }
-        let known: Vec<PluginName> = self
-            .listed()
-            .filter(|(_, entry)| self.memory.has(&format!("{}.json", entry.owner.role())))
-            .map(|(name, _)| name.clone())
-            .collect();
-        known.iter().try_for_each(|name| self.load_one(name))
+        shards.iter().try_for_each(|shard| skip_unknown(self.shard(shard).map(drop)))?;
+        let names: Vec<PluginName> = self.listed().map(|(name, _)| name.clone()).collect();
+        names.iter().try_for_each(|name| skip_unknown(self.load_one(name)))
     }
 
     /// The names and summaries in the indexes that were read so far.

@@ -259,8 +259,8 @@ pub fn refresh(home: &Home, registry: &Registry, options: &Options) -> Result<Se
     Ok(session)
 }
 
-/// Refreshes from the first URL, newest state first, that has a valid state, and loads the `wanted` commands or all. `keep` gets the files of a failed refresh, and
-/// returns the state to go on with if it stored any of them.
+/// Refreshes from the first URL, newest state first, that has a valid state, and loads the `wanted` commands or all. `keep`
+/// gets the files of a failed refresh, and returns the state to go on with if it stored any of them.
 fn from_any(
     registry: &Registry,
     mut state: Option<State>,

@@ -6,7 +6,8 @@ use sigstore_tuf::metadata::MetaFile;
 use sigstore_tuf::{TrustedMetadataSet, UpdaterConfig};
 
 use super::state::signed_version;
-use super::{Session, from_tuf, ready};
+use super::view::index_of;
+use super::{Session, from_tuf};
 use crate::catalogue;
 use crate::error::{Error, Result};
 use crate::index;
@@ -62,14 +63,7 @@ impl Session {
         let shards = self.shards.keys().map(|prefix| (prefix.role(), prefix.index_path()));
         let mut lists = Vec::new();
         for (role, path) in std::iter::once(("targets".to_owned(), index::PATH.to_owned())).chain(shards) {
-            let trusted = self.client.updater.trusted();
-            let target = trusted.targets_role(&role).and_then(|role| role.target(&path));
-            let target = target.ok_or_else(|| self.missing(&path))?;
-            let bytes = match self.client.updater.find_cached_target(target, &path) {
-                Some(bytes) => bytes,
-                None => ready(self.client.updater.download_target(target, &path))
-                    .map_err(|e| from_tuf(&self.registry, &e))?,
-            };
+            let bytes = index_of(&self.registry, &self.client.updater, &role, &path)?;
             lists.push((path, Digest::of(&bytes), bytes));
         }
         let catalogue = match self.catalogue() {

@@ -163,10 +163,6 @@ impl Memory {
         self.lock().by_name.get(name).cloned()
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.lock().by_name.contains_key(name)
-    }
-
     /// Whether any file changed since this was last asked.
     pub(super) fn take_changed(&self) -> bool {
         std::mem::take(&mut self.lock().is_changed)

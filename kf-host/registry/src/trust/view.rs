@@ -50,7 +50,7 @@ impl Reader<'_> {
     /// The index of targets, and a view without commands.
     pub(super) fn view(&mut self) -> Result<(Index, View)> {
         // The admins themselves must sign the index; a delegated role does not count.
-        let index = Index::parse(&self.index_of("targets", index::PATH)?);
+        let index = Index::parse(&index_of(self.registry, self.updater, "targets", index::PATH)?);
         let index = index.map_err(|error| from_registry(self.registry, error))?;
         let trusted = self.updater.trusted();
         let (Some(timestamp), Some(snapshot), Some(top)) =
@@ -105,23 +105,9 @@ impl Reader<'_> {
         // An author's role could delegate to one of the same name, and have had it loaded.
         let trusted = self.updater.trusted().verify_delegated_targets(&role, "targets", self.now);
         let expires = trusted.map_err(|e| self.in_last_file(&e))?.expires;
-        let bytes = self.index_of(&role, &path)?;
+        let bytes = index_of(self.registry, self.updater, &role, &path)?;
         let index = Index::parse_shard(shard, published_as, &bytes);
         Ok((index.map_err(|error| from_registry(self.registry, error))?, expires))
-    }
-
-    fn index_of(&self, role: &str, path: &str) -> Result<Vec<u8>> {
-        let target = self.updater.trusted().targets_role(role).and_then(|role| role.target(path));
-        let target = target.ok_or_else(|| self.untrusted(format!("role {role} does not sign {path}")))?;
-        if target.length > MAX_INDEX_BYTES {
-            return Err(self.untrusted(format!("{path} is larger than {MAX_INDEX_BYTES} bytes")));
-        }
-        match self.updater.find_cached_target(target, path) {
-            Some(bytes) => Ok(bytes),
-            None => {
-                ready(self.updater.download_target(target, path)).map_err(|e| from_tuf(self.registry, &e))
-            }
-        }
     }
 
     /// A command with its releases.
@@ -172,6 +158,20 @@ impl Reader<'_> {
 
     fn untrusted(&self, reason: String) -> Error {
         Error::Untrusted { registry: self.registry.clone(), reason }
+    }
+}
+
+/// The index at `path` that a loaded role signs, fetched unless there is a copy of it.
+pub(super) fn index_of(registry: &RegistryId, updater: &Updater, role: &str, path: &str) -> Result<Vec<u8>> {
+    let untrusted = |reason: String| Error::Untrusted { registry: registry.clone(), reason };
+    let target = updater.trusted().targets_role(role).and_then(|role| role.target(path));
+    let target = target.ok_or_else(|| untrusted(format!("role {role} does not sign {path}")))?;
+    if target.length > MAX_INDEX_BYTES {
+        return Err(untrusted(format!("{path} is larger than {MAX_INDEX_BYTES} bytes")));
+    }
+    match updater.find_cached_target(target, path) {
+        Some(bytes) => Ok(bytes),
+        None => ready(updater.download_target(target, path)).map_err(|e| from_tuf(registry, &e)),
     }
 }
 

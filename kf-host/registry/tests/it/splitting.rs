@@ -535,6 +535,24 @@ fn commands_loaded_by_two_processes_are_both_kept() {
 }
 
 #[test]
+fn outdated_roles_of_commands_that_are_not_installed_are_ignored_offline() {
+    for (fixture, is_split) in [(large(), true), (Fixture::new(), false)] {
+        fixture.artifact("audit", "0.1.0", b"\0asm audit");
+        fixture.build(start()).unwrap();
+        add(&fixture, "home", "hello", start()).unwrap();
+        // audit was looked at, and then changes together with its shard.
+        resolved(&mut refresh(&fixture, "home", start()).unwrap(), "audit").unwrap();
+        fixture.plugin_toml("audit", "bob", "yanked = [\"0.1.0\"]\n");
+        fixture.artifact("audit", "0.2.0", b"\0asm audit 2");
+        fixture.build(later()).unwrap();
+        refresh(&fixture, "home", later()).unwrap();
+        let mut cached = trust::cached(&fixture.home(), &fixture.registry(), later()).unwrap();
+        assert_eq!(resolved(&mut cached, "hello").unwrap().to_string(), "0.1.0");
+        assert!(matches!(cached.plugin(&name("audit")), Err(Error::Unreachable { .. })), "split: {is_split}");
+    }
+}
+
+#[test]
 fn catalogue_lists_every_command() {
     for fixture in [large(), Fixture::published()] {
         let mut session = refresh(&fixture, "home", start()).unwrap();
